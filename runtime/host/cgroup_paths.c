@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/PID/cgroup (cgroups(7)) and the directories that it means. */
+#include "cgroup_paths.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool nb_cgroup_writable(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, W_OK | X_OK) == 0;
+}
+
+static bool join(char out[NB_FACT_PATH], const char *a, const char *b)
+{
+	nb_text t = nb_text_over(out, NB_FACT_PATH);
+	nb_text_addf(&t, "%s%s", a, nb_streq(b, "/") ? "" : b);
+	return !t.full;
+}
+
+/* The directory that shows cgroup `path` under `mount`: in a container the mount may be rooted below the path's first
+ * components. */
+bool nb_cgroup_find_own(const char *mount, const char *path, char out[NB_FACT_PATH])
+{
+	struct stat st;
+	if (path[0] != '/' || nb_starts_with(path, "/.."))
+		return false;
+	for (const char *p = path; p != NULL; p = strchr(p + 1, '/'))
+		if (join(out, mount, p) && stat(out, &st) == 0)
+			return true;
+	return join(out, mount, "/") && stat(out, &st) == 0;
+}
+
+bool nb_cgroup_find_up(const char *mount, const char *own, const char *below, nb_cgroup_test *test,
+		       char out[NB_FACT_PATH])
+{
+	char at[NB_FACT_PATH];
+	memcpy(at, own, strlen(own) + 1);
+	for (;;) {
+		nb_text t = nb_text_over(out, NB_FACT_PATH);
+		nb_text_addf(&t, "%s/%s", at, below);
+		if (!t.full && test(out))
+			return true;
+		char *slash = strrchr(at, '/');
+		if (strlen(at) <= strlen(mount) || slash == NULL)
+			return false;
+		*slash = '\0';
+	}
+}
+
+bool nb_cgroup_next_line(char **text, nb_cgroup_line *ret_l)
+{
+	for (char *p = *text; *p != '\0';) {
+		char *end = p + strcspn(p, "\n"), *next = *end ? end + 1 : end;
+		*end = '\0';
+		char *a = strchr(p, ':'), *b = a ? strchr(a + 1, ':') : NULL;
+		p = next;
+		*text = next;
+		if (b == NULL)
+			continue;
+		*b = '\0';
+		*ret_l = (nb_cgroup_line){ .controllers = a + 1, .path = b + 1 };
+		return true;
+	}
+	return false;
+}
+
+bool nb_cgroup_line_has(const nb_cgroup_line *l, const char *controller)
+{
+	size_t n = strlen(controller);
+	for (const char *p = l->controllers; *p != '\0'; p += strcspn(p, ","), p += *p == ',')
+		if (strcspn(p, ",") == n && memcmp(p, controller, n) == 0)
+			return true;
+	return false;
+}
