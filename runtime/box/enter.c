@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void say(const nb_box *b, nb_message *says)
+{
+	ssize_t n;
+	do
+		n = send(b->channel, says, sizeof(*says), MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+}
+
+bool nb_wait_for(const nb_box *b, nb_message_kind kind)
+{
+	nb_message says;
+	ssize_t n;
+	do
+		n = recv(b->channel, &says, sizeof(says), 0);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(says) || says.kind != kind)
+		return false;
+	/* A keeper that died before the death signal was asked for may have spoken its last word before. */
+	struct pollfd peer = { .fd = b->channel, .events = POLLIN };
+	return poll(&peer, 1, 0) >= 0 && (peer.revents & (POLLHUP | POLLERR)) == 0;
+}
+
+/* Where it can't be given, the payload's terminal hangs up. */
+static void give_terminal(nb_box *b)
+{
+	nb_message says = { .kind = NB_SAYS_TERMINAL };
+	if (b->has_terminal)
+		nb_send_fds(b->channel, &says, sizeof(says), &b->master, 1);
+}
+
+/* Pid 1 keeps two descriptors. */
+static void keep_only(int a, int b)
+{
+	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+	if (low > 0)
+		nb_sys_close_range(0, low - 1, 0);
+	if (high > low + 1)
+		nb_sys_close_range(low + 1, high - 1, 0);
+	nb_sys_close_range(high + 1, ~0u, 0);
+}
+
+/* Without a pid namespace nobody but us ends what the payload left behind: all of it comes to us, the subreaper. */
+static void end_leftovers(void)
+{
+	char list[4096];
+	while (waitpid(-1, NULL, WNOHANG) >= 0) {
+		ssize_t n = nb_read_file(AT_FDCWD, "/proc/thread-self/children", list, sizeof(list));
+		for (char *p = list; n > 0 && *p != '\0';) {
+			size_t digits = strspn(p, "0123456789");
+			uint64_t pid = 0;
+			for (size_t i = 0; i < digits; i++)
+				pid = pid * 10 + (uint64_t)(p[i] - '0');
+			if (pid > 1)
+				kill((pid_t)pid, SIGKILL);
+			p += digits + (p[digits] != '\0');
+		}
+		waitpid(-1, NULL, 0);
+	}
+}
+
+_Noreturn void nb_box_enter(nb_box *b)
+{
+	nb_made made = { .box = b, .plan = b->plan, .root = -1, .run = -1, .tmp = -1 };
+	nb_message says = { .kind = NB_SAYS_FAILED };
+	pid_t payload = -1;
+	sigset_t set;
+	nb_forwarded_set(&set);
+	/* Before there is a filter that may not know it. */
+	int signals = signalfd(-1, &set, SFD_CLOEXEC);
+	/* Set again after the ids have changed, which clears it; a keeper that is gone already shows as end of file at
+	 * the gate. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (!b->plan->has_pid_namespace)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if (signals < 0)
+		nb_fail(&says.error, NB_HOST, errno, "cannot listen to signals");
+	else if (nb_walk(&made, &says.error) == 0) {
+		if (!nb_wait_for(b, NB_SAYS_GO))
+			_exit(NB_EXIT_FAILURE);
+		give_terminal(b);
+		payload = nb_payload_start(&made, &says.error);
+	}
+	if (payload < 0) {
+		say(b, &says);
+		_exit(NB_EXIT_FAILURE);
+	}
+	says.kind = NB_SAYS_STARTED;
+	say(b, &says);
+	keep_only(b->channel, signals);
+	says.status = nb_init_loop(b, signals, payload, b->plan->has_pid_namespace ? 0 : getppid());
+	if (!b->plan->has_pid_namespace)
+		end_leftovers();
+	says.kind = NB_SAYS_ENDED;
+	say(b, &says);
+	_exit(0);
+}

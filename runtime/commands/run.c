@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec, shell, run and wrap: request, policy, facts, plan; then explain or run. */
+#include "commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "condor/condor.h"
+#include "host/host.h"
+#include "keeper/keeper.h"
+#include "plan/plan.h"
+#include "policy/policy.h"
+#include "request/request.h"
+
+int nb_command_clean_descriptors(int keep, nb_error *e)
+{
+	struct stat st;
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fstat(fd, &st) != 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)
+			return nb_fail(e, NB_HOST, errno, "descriptor %d is closed and /dev/null can't be opened", fd);
+		if (fstat(fd, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)))
+			return nb_fail(e, NB_REQUEST, 0,
+				       "descriptor %d is a %s, which would let the payload out of its box: the caller "
+				       "must not pass it",
+				       fd, S_ISDIR(st.st_mode) ? "directory" : "block device");
+	}
+	if (keep > 3)
+		nb_sys_close_range(3, (unsigned)keep - 1, 0);
+	if (nb_sys_close_range(keep > 2 ? (unsigned)keep + 1 : 3, ~0u, 0) != 0)
+		return nb_fail(e, NB_HOST, errno, "cannot close descriptors (close_range, Linux 5.9)");
+	if (keep > 2 && fcntl(keep, F_SETFD, FD_CLOEXEC) != 0)
+		return nb_fail(e, NB_REQUEST, errno, "option --status-fd: descriptor %d", keep);
+	return 0;
+}
+
+/* IMAGE becomes an open directory and its real path; from here on it is judged and used through these. */
+static int open_image(nb_request *r, nb_error *e)
+{
+	char link[64];
+	struct stat st;
+	int fd = open(r->image, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return strstr(r->image, "://") != NULL
+			       ? nb_fail(e, NB_REQUEST, 0,
+					 "the image %s is a reference, not a directory: unpack it first (this nestbox "
+					 "runs "
+					 "image directories)",
+					 r->image)
+			       : nb_fail(e, NB_REQUEST, errno, "cannot open the image %s", r->image);
+	if (!S_ISDIR(st.st_mode))
+		return nb_fail(e, NB_REQUEST, 0,
+			       "the image %s is not a directory: unpack it first (this nestbox runs image directories)",
+			       r->image);
+	char *real = malloc(4096);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = real != NULL ? readlink(link, real, 4095) : -1;
+	if (n <= 0 || real[0] != '/')
+		return nb_fail(e, NB_REQUEST, errno, "cannot tell the real path of the image %s", r->image);
+	real[n] = '\0';
+	r->image = real;
+	r->image_fd = fd;
+	if (!nb_streq(real, "/"))
+		return 0;
+	close(fd);
+	r->image_fd = -1;
+	return 0;
+}
+
+/* Lives until exit: the plan leads into it. */
+typedef struct planning {
+	nb_plan plan;
+	nb_host host;
+	nb_tree tree;
+} planning;
+
+static void survey(const nb_request *r, planning *p)
+{
+	bool wrapper = r->verb == NB_VERB_WRAP;
+	nb_host_survey(wrapper ? NULL : r->env, wrapper ? r->scratch : NULL, &p->host);
+}
+
+static int load_policy(const nb_request *r, planning *p, const nb_policy **ret_policy, nb_error *e)
+{
+	if (nb_tree_find(&p->tree, e) != 0)
+		return -1;
+	nb_policy_where where = { .sysconfdir = p->tree.sysconfdir,
+				  .libexecdir = p->tree.libexecdir,
+				  .owner = p->tree.owner,
+				  .caller = getuid(),
+				  .given = r->policy };
+	return nb_policy_load(&where, ret_policy, e);
+}
+
+/* A start that gets no keeper: what is known of it goes into the log. */
+static void record_refusal(const nb_request *r, const nb_error *why)
+{
+	nb_error ignored;
+	const nb_policy *policy = NULL;
+	planning *p = r->explain ? NULL : calloc(1, sizeof(*p));
+	if (p == NULL)
+		return;
+	load_policy(r, p, &policy, &ignored);
+	survey(r, p);
+	p->plan.request = r;
+	p->plan.policy = policy;
+	p->plan.host = &p->host;
+	p->plan.used = 1;
+	nb_keeper_refused(&p->plan, why);
+}
+
+static int make_plan(const nb_request *r, const nb_plan **ret_plan, const char **ret_libexecdir, nb_error *e)
+{
+	const nb_policy *policy;
+	planning *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return nb_fail(e, NB_HOST, errno, "cannot get memory for the plan");
+	if (load_policy(r, p, &policy, e) != 0)
+		return -1;
+	if (r->verb == NB_VERB_WRAP)
+		nb_cgroup_settle();
+	survey(r, p);
+	for (size_t i = 1; i < NB_COUNT(policy->proc); i++)
+		if (policy->proc[i] == NB_PROC_SHARED)
+			p->host.proc_covered = nb_proc_is_covered();
+	if (nb_plan_make(r, policy, &p->host, &p->plan, e) != 0)
+		return -1;
+	*ret_plan = &p->plan;
+	*ret_libexecdir = p->tree.libexecdir;
+	return 0;
+}
+
+static void tell_exit(const nb_request *r, const nb_outcome *outcome, const nb_error *e)
+{
+	char memory[2 * NB_ERROR_TEXT];
+	nb_text t = nb_text_over(memory, sizeof(memory));
+	if (r->status_fd < 0)
+		return;
+	if (outcome->ran) {
+		bool by_signal = (outcome->status & 0x7f) != 0;
+		nb_text_addf(&t, "{\"event\":\"exited\",\"%s\":%d,\"oom\":%s,\"reason\":\"%s\"}\n",
+			     by_signal ? "signal" : "exit_code",
+			     by_signal ? outcome->status & 0x7f : outcome->status >> 8 & 0xff,
+			     outcome->oom ? "true" : "false", outcome->reason);
+	} else {
+		nb_text_addf(&t, "{\"event\":\"failed\",\"class\":\"%s\",\"exit_code\":%d,\"reason\":",
+			     nb_class_name(e->class), e->status);
+		nb_text_add_json(&t, e->text, sizeof(e->text));
+		nb_text_add(&t, "}\n");
+	}
+	nb_write_all(r->status_fd, t.at, t.used);
+}
+
+/* A limit is the user's to raise, so he hears of it; a stop is news in a batch job alone. */
+static void tell_why(const nb_request *r, const nb_outcome *outcome)
+{
+	nb_error e = { 0 };
+	if (outcome->why[0] == '\0' || (outcome->stopped && r->verb != NB_VERB_WRAP))
+		return;
+	nb_fail(&e, NB_LIMIT, 0, "%s", outcome->why);
+	nb_say_error(&e);
+}
+
+static int explain(const nb_plan *plan, nb_error *e)
+{
+	int r = plan->request->json ? nb_plan_print_json(plan, STDOUT_FILENO) : nb_plan_print(plan, STDOUT_FILENO);
+	return r == 0 ? 0 : nb_fail(e, NB_REQUEST, errno, "cannot write the plan");
+}
+
+static int perform(nb_request *r, nb_outcome *ret_outcome, nb_error *e)
+{
+	const nb_plan *plan;
+	const char *libexecdir;
+	if (nb_command_clean_descriptors(r->status_fd, e) != 0 || open_image(r, e) != 0 ||
+	    make_plan(r, &plan, &libexecdir, e) != 0) {
+		record_refusal(r, e);
+		return -1;
+	}
+	if (r->explain)
+		return explain(plan, e);
+	return nb_keeper_run(plan, libexecdir, ret_outcome, e);
+}
+
+static void print_usage(const char *verb)
+{
+	char memory[4096];
+	nb_text t = nb_text_over(memory, sizeof(memory));
+	size_t n;
+	const nb_option *o = nb_option_table(&n);
+	nb_text_addf(&t,
+		     "Usage: nestbox %s [OPTIONS] IMAGE %s\n\nIMAGE is a directory with an unpacked image, or / for "
+		     "the worker's own tree. "
+		     "Everything is read-only\nexcept /tmp, /var/tmp, /dev/shm and what --scratch and --bind "
+		     "name.\n\nOptions:\n",
+		     verb,
+		     nb_streq(verb, "exec")  ? "COMMAND [ARG...]"
+		     : nb_streq(verb, "run") ? "[ARG...]"
+					     : "");
+	for (size_t i = 0; i < n; i++) {
+		char left[64];
+		snprintf(left, sizeof(left), "%s%c%s --%s%s%s", o[i].letter ? "-" : " ",
+			 o[i].letter ? o[i].letter : ' ', o[i].letter ? "," : " ", o[i].name, o[i].value ? " " : "",
+			 o[i].value ? o[i].value : "");
+		nb_text_addf(&t, "  %-33s %s\n", left, o[i].help);
+	}
+	nb_text_addf(&t, "\nExit status: the command's own; 125 nestbox could not run it, 126 not executable, 127 not "
+			 "found.\n\nExamples:\n"
+			 "  $ nestbox exec / id\n  $ nestbox exec --memory 2GiB --cpus 2 /cvmfs/unpacked.cern.ch/img "
+			 "python3 job.py\n"
+			 "  $ nestbox exec --explain / true\n");
+	nb_write_all(STDOUT_FILENO, t.at, t.used);
+}
+
+int nb_command_run(int argc, char **argv, char **env)
+{
+	nb_error e = { 0 };
+	nb_outcome outcome = { 0 };
+	nb_request *r = calloc(1, sizeof(*r));
+	bool help = false;
+	if (r == NULL || nb_request_parse(argc, argv, env, r, &help, &e) != 0)
+		return nb_say_error(&e);
+	if (help) {
+		print_usage(argv[0]);
+		return 0;
+	}
+	if (perform(r, &outcome, &e) != 0) {
+		tell_exit(r, &outcome, &e);
+		return nb_say_error(&e);
+	}
+	if (r->explain)
+		return 0;
+	tell_why(r, &outcome);
+	tell_exit(r, &outcome, &e);
+	nb_keeper_exit_as(outcome.status);
+}
+
+int nb_command_wrap(int argc, char **argv, char **env)
+{
+	nb_error e = { 0 };
+	nb_outcome outcome = { 0 };
+	nb_request *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return NB_EXIT_FAILURE;
+	bool asked = nb_request_wrap(argc, argv, env, r, &e) == 0;
+	if (!asked)
+		record_refusal(r, &e);
+	if (!asked || perform(r, &outcome, &e) != 0) {
+		if (r->error_file != NULL)
+			nb_condor_tell_failure(r->error_file, e.text);
+		return nb_say_error(&e);
+	}
+	if (r->error_file != NULL)
+		nb_condor_clear_failure(r->error_file);
+	tell_why(r, &outcome);
+	nb_keeper_exit_as(outcome.status);
+}
