@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "members.h"
+#include "record_ids.h"
+
+enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, AD_TEXT = 1024 };
+
+void nb_life_limit(nb_life *life, const char *name, const char *value)
+{
+	if (life->limit_count == NB_LIFE_LIMITS)
+		return;
+	nb_text n = nb_text_over(life->limit_names[life->limit_count], NB_LIFE_LIMIT_TEXT);
+	nb_text v = nb_text_over(life->limit_values[life->limit_count], NB_LIFE_LIMIT_TEXT);
+	nb_text_add(&n, name);
+	nb_text_add(&v, value);
+	/* memory.max becomes memory_max: a dot in a name would be an object for Elasticsearch. */
+	for (char *dot = n.at; (dot = strchr(dot, '.')) != NULL;)
+		*dot = '_';
+	life->limit_count++;
+}
+
+void nb_record_host(nb_members *top, const nb_life *life)
+{
+	const nb_host *h = life->plan->host;
+	nb_members m = nb_object_in(top, "host");
+	nb_member(&m, "name", h->hostname);
+	nb_member(&m, "id", h->machine_id);
+	nb_members boot = nb_object_in(&m, "boot");
+	nb_member(&boot, "id", h->boot_id);
+	nb_object_end(&boot);
+	if (life->ns[1] != 0)
+		nb_member_id(&m, "pid_ns_ino", life->ns[1]);
+	nb_object_end(&m);
+}
+
+static void add_args(nb_members *m, const nb_plan *p)
+{
+	size_t used = 0, count = 0;
+	const char *separator = "";
+	bool cut = false;
+	nb_member_name(m, "args");
+	nb_text_add(m->t, "[");
+	for (char *const *a = p->request->argv; *a != NULL; a++, count++) {
+		if (used + 2 > ARGS_MAX_BYTES)
+			continue;
+		nb_text_add(m->t, separator);
+		size_t before = m->t->used;
+		cut = nb_text_add_json(m->t, *a, ARG_MAX_BYTES) || cut;
+		used += m->t->used - before;
+		separator = ",";
+	}
+	nb_text_add(m->t, "]");
+	nb_member_u64(m, "args_count", count);
+	(void)cut;
+}
+
+void nb_record_process(nb_members *top, const nb_life *life)
+{
+	const nb_plan *p = life->plan;
+	nb_members m = nb_object_in(top, "process");
+	nb_member_u64(&m, "pid", (uint64_t)life->keeper);
+	nb_member_time(&m, "start", life->started_ns);
+	nb_members parent = nb_object_in(&m, "parent");
+	nb_member_u64(&parent, "pid", (uint64_t)life->parent);
+	nb_object_end(&parent);
+	if (p->request->argv != NULL) { /* NULL: a wrapper that was called without a command */
+		nb_member_max(&m, "executable", p->prepend[0] ? p->prepend[0] : p->request->argv[0], ARG_MAX_BYTES);
+		add_args(&m, p);
+	}
+	nb_member_max(&m, "working_directory", p->host->cwd, ARG_MAX_BYTES);
+	if (life->exe_sha256[0] != '\0') {
+		nb_members hash = nb_object_in(&m, "hash");
+		nb_member(&hash, "sha256", life->exe_sha256);
+		nb_object_end(&hash);
+	}
+	if (life->ended_ns != 0) {
+		nb_member_time(&m, "end", life->ended_ns);
+		if (life->ran &&
+		    WIFEXITED(life->status)) /* no payload, no exit code: 0 would be taken for one that did well */
+			nb_member_u64(&m, "exit_code", (uint64_t)WEXITSTATUS(life->status));
+	}
+	nb_object_end(&m);
+}
+
+void nb_record_user(nb_members *top, const nb_plan *p)
+{
+	nb_members user = nb_object_in(top, "user");
+	nb_member_id(&user, "id", p->uid);
+	nb_members group = nb_object_in(&user, "group");
+	nb_member_id(&group, "id", p->gid);
+	nb_object_end(&group);
+	nb_object_end(&user);
+}
+
+static void add_effective(nb_members *nestbox, const nb_life *life)
+{
+	static const char *const proc[] = { [NB_PROC_NONE] = "",
+					    [NB_PROC_FRESH] = "fresh",
+					    [NB_PROC_BIND] = "bind",
+					    [NB_PROC_SHARED] = "shared",
+					    [NB_PROC_EMPTY] = "empty" };
+	const nb_plan *p = life->plan;
+	nb_members m = nb_object_in(nestbox, "requested");
+	if (p->limits.memory)
+		nb_member_u64(&m, "memory_bytes", p->limits.memory);
+	if (p->limits.milli_cpus)
+		nb_member_u64(&m, "milli_cpus", p->limits.milli_cpus);
+	if (p->limits.pids)
+		nb_member_u64(&m, "pids", p->limits.pids);
+	if (p->limits.disk)
+		nb_member_u64(&m, "disk_bytes", p->limits.disk);
+	if (p->limits.wall_time_ns)
+		nb_member_u64(&m, "wall_time_ns", p->limits.wall_time_ns);
+	nb_object_end(&m);
+	m = nb_object_in(nestbox, "effective");
+	nb_member(&m, "profile", p->profile == NB_PROFILE_STRICT ? "strict" : "nested");
+	nb_member_bool(&m, "userns", p->user_namespace);
+	nb_member_bool(&m, "pidns", p->has_pid_namespace);
+	nb_member(&m, "proc_mode", life->proc < NB_COUNT(proc) ? proc[life->proc] : "");
+	nb_member(&m, "netns", life->plan->clone_flags & 0x40000000 ? "private" : "worker");
+	nb_member_u64(&m, "landlock_abi", p->host->landlock_abi);
+	nb_member(&m, "seccomp_profile", nb_policy_text(p->policy, p->filter->name));
+	nb_member(&m, "seccomp_sha256", p->filter->sha256);
+	nb_member_bool(&m, "no_new_privs", true);
+	nb_members limits = nb_object_in(&m, "limits");
+	for (uint32_t i = 0; i < life->limit_count; i++)
+		nb_member(&limits, life->limit_names[i], life->limit_values[i]);
+	nb_object_end(&limits);
+	nb_member(&m, "cgroup_delegated", life->delegated);
+	nb_object_end(&m);
+}
+
+/* The kernel and root say so. */
+static void add_attested(nb_members *nestbox, const nb_life *life)
+{
+	const nb_plan *p = life->plan;
+	char text[AD_TEXT];
+	nb_members m = nb_object_in(nestbox, "attested");
+	nb_member_id(&m, "uid", p->uid);
+	nb_member_id(&m, "gid", p->gid);
+	nb_member_id(&m, "keeper_pid", (uint64_t)life->keeper);
+	nb_member_id(&m, "init_pid", (uint64_t)life->init);
+	nb_member(&m, "cgroup", p->host->cgroup.own);
+	if (life->identity.text != NULL && nb_ad_text(&life->identity, "MesosTaskID", text, sizeof(text)))
+		nb_member(&m, "mesos_task_id", text);
+	if (life->identity.text != NULL && nb_ad_text(&life->identity, "WorkerContainerID", text, sizeof(text)))
+		nb_member(&m, "container_id", text);
+	nb_object_end(&m);
+}
+
+/* The job says so: its ad and its environment, both of which it can write. */
+void nb_record_claimed(nb_members *nestbox, const nb_life *life)
+{
+	static const char *const variables[][2] = {
+		{ "mesos_task_id", "MESOS_TASK_ID" }, { "mesos_container_name", "MESOS_CONTAINER_NAME" },
+		{ "k8s_pod_name", "K8S_POD_NAME" },   { "panda_id", "PANDAID" },
+		{ "dirac_job_id", "DIRACJOBID" },     { "hostname", "HOSTNAME" }
+	};
+	const nb_request *r = life->plan->request;
+	char text[AD_TEXT];
+	size_t mark;
+	nb_members m = nb_group(nestbox, "claimed", &mark);
+	if (r->job.text != NULL && nb_ad_text(&r->job, "GlobalJobId", text, sizeof(text)))
+		nb_member(&m, "global_job_id", text);
+	if (r->job.text != NULL && nb_ad_text(&r->job, "Owner", text, sizeof(text)))
+		nb_member(&m, "owner", text);
+	for (size_t i = 0; i < NB_COUNT(variables); i++)
+		nb_member_max(&m, variables[i][0], nb_env_get(r->env, variables[i][1]), AD_TEXT);
+	nb_group_end(nestbox, &m, mark);
+}
+
+void nb_record_policy(nb_members *nestbox, const nb_policy *policy)
+{
+	if (policy == NULL)
+		return;
+	nb_members m = nb_object_in(nestbox, "policy");
+	nb_member(&m, "name", nb_policy_text(policy, policy->name));
+	nb_member(&m, "sha256", policy->sha256);
+	nb_object_end(&m);
+}
+
+/* The end record knows the payload's number too; all three, so that it answers alone for a start record that is gone.
+ */
+static void add_pids(nb_members *nestbox, const nb_life *life)
+{
+	nb_members m = nb_object_in(nestbox, "attested");
+	nb_member_id(&m, "keeper_pid", (uint64_t)life->keeper);
+	nb_member_id(&m, "init_pid", (uint64_t)life->init);
+	if (life->payload > 0) {
+		nb_member_id(&m, "payload_pid", (uint64_t)life->payload);
+		nb_member_time(&m, "payload_start", life->payload_started_ns);
+	}
+	nb_object_end(&m);
+}
+
+/* nestbox is the last object and stays open: the chain goes into it. */
+static void add_nestbox(nb_members *top, const nb_life *life, bool is_end)
+{
+	nb_members m = nb_object_in(top, "nestbox");
+	nb_member(&m, "id", life->id);
+	nb_member(&m, "version", NB_VERSION);
+	nb_member(&m, "trust", life->trust);
+	nb_record_policy(&m, life->plan->policy);
+	size_t mark;
+	nb_members audit = nb_group(&m, "audit", &mark);
+	nb_member(&audit, "note", life->audit_note);
+	nb_member(&audit, "missing", life->audit_missing);
+	nb_group_end(&m, &audit, mark);
+	if (is_end) {
+		add_pids(&m, life);
+		nb_record_exit(&m, life);
+		return;
+	}
+	nb_members clock = nb_object_in(&m, "clock");
+	nb_member_u64(&clock, "boottime_ns", life->started_boottime_ns);
+	nb_object_end(&clock);
+	nb_members ns = nb_object_in(&m, "ns");
+	for (size_t i = 0; i < NB_NAMESPACES; i++)
+		if (life->ns[i] != 0)
+			nb_member_id(&ns, nb_namespace_names[i], life->ns[i]);
+	nb_object_end(&ns);
+	nb_members cgroup = nb_object_in(&m, "cgroup");
+	nb_member(&cgroup, "path", life->plan->host->cgroup.own);
+	nb_object_end(&cgroup);
+	add_effective(&m, life);
+	add_attested(&m, life);
+	nb_record_claimed(&m, life);
+	nb_members image = nb_object_in(&m, "image");
+	nb_member_max(&image, "path", life->plan->request->image, ARG_MAX_BYTES);
+	nb_object_end(&image);
+}
+
+static int build(const nb_life *life, bool is_end, nb_text *head, nb_error *e)
+{
+	nb_members top = nb_record_begin(life, is_end ? life->ended_ns : life->started_ns, head);
+	nb_record_job(&top, life);
+	nb_record_user(&top, life->plan);
+	nb_record_process(&top, life);
+	if (!is_end)
+		nb_record_secrets(&top, life);
+	add_nestbox(&top, life, is_end);
+	return head->full ? nb_fail(e, NB_BUG, 0, "an audit record is too long") : 0;
+}
+
+static int event(const nb_life *life, bool is_end, nb_text *t, nb_error *e)
+{
+	char id[NB_UUID_TEXT], when[NB_TIME_TEXT];
+	bool success = life->ran && WIFEXITED(life->status) && WEXITSTATUS(life->status) == 0;
+	if (nb_uuid7(id, e) != 0)
+		return -1;
+	nb_time_text(life->started_ns, when);
+	nb_text_addf(t,
+		     "\"id\":\"%s\",\"kind\":\"event\",\"category\":[\"process\"],\"type\":[\"%s\"],\"action\":"
+		     "\"sandbox-%s\",\"outcome\":\"%s\"",
+		     id, is_end ? "end" : "start", is_end ? "end" : "start",
+		     is_end ? (success ? "success" : "failure") : "unknown");
+	nb_text_addf(t, ",\"start\":\"%s\"", when);
+	if (is_end) {
+		nb_time_text(life->ended_ns, when);
+		nb_text_addf(t, ",\"end\":\"%s\",\"duration\":%llu", when,
+			     (unsigned long long)(life->ended_ns - life->started_ns));
+	}
+	nb_text_addf(t, ",\"provider\":\"%s\",\"dataset\":\"%s\"", NB_AUDIT_PROVIDER, NB_AUDIT_DATASET);
+	return t->full ? nb_fail(e, NB_BUG, 0, "an audit record is too long") : 0;
+}
+
+int nb_record_start(const nb_life *life, nb_text *head, nb_text *ev, nb_error *e)
+{
+	return build(life, false, head, e) == 0 ? event(life, false, ev, e) : -1;
+}
+
+int nb_record_end(const nb_life *life, nb_text *head, nb_text *ev, nb_error *e)
+{
+	return build(life, true, head, e) == 0 ? event(life, true, ev, e) : -1;
+}

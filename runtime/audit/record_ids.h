@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members of a record that come from the worker's identity (root wrote it) and from the job's ad (a claim). */
+#pragma once
+
+#include "audit.h"
+#include "members.h"
+
+/* nestbox.exit and nestbox.usage of an end record. */
+void nb_record_exit(nb_members *nestbox, const nb_life *life);
+/* nestbox.refusal: class, source and exit status of an error. */
+void nb_record_refusal(nb_members *nestbox, const nb_error *why);
+void nb_record_secrets(nb_members *top, const nb_life *life); /* all of the box; none: nothing */
+/* What every record of a box begins with: @timestamp (ns of CLOCK_REALTIME), ecs, host, and the worker's members. */
+nb_members nb_record_begin(const nb_life *life, uint64_t when, nb_text *head);
+void nb_record_host(nb_members *top, const nb_life *life);
+void nb_record_user(nb_members *top, const nb_plan *p);
+void nb_record_process(nb_members *top, const nb_life *life);
+void nb_record_claimed(nb_members *nestbox, const nb_life *life);
+void nb_record_policy(nb_members *nestbox, const nb_policy *policy); /* NULL: nothing */
+void nb_record_worker(nb_members *top, const nb_life *life);         /* container, orchestrator, mesos, k8s */
+void nb_record_job(nb_members *top, const nb_life *life);            /* condor, wlcg */

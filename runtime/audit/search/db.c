@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "db.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "db_private.h"
+
+enum { version = 1 };
+
+static const char schema[] =
+	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, dev INT, ino INT, size INT, mtime INT, done INT,"
+	" head INT, tail INT, first INT, last INT, born INT, settled INT);"
+	"CREATE INDEX file_open ON file(id) WHERE settled = 0;"
+	"CREATE TABLE dir(path TEXT PRIMARY KEY, mtime INT) WITHOUT ROWID;"
+	"CREATE TABLE life(id INTEGER PRIMARY KEY, start INT, file INT, chunk INT);"
+	"CREATE TABLE run(id INTEGER PRIMARY KEY, postings INT);"
+	"CREATE TABLE blk(k INTEGER PRIMARY KEY, b BLOB);";
+
+int db_fail(db *d, const char *what, nb_error *e)
+{
+	return nb_fail(e, NB_HOST, 0, "cannot %s the index %s: %s", what, d->path, sqlite3_errmsg(d->sql));
+}
+
+int db_exec(db *d, const char *sql, nb_error *e)
+{
+	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, "use", e);
+}
+
+int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
+{
+	static const char *const text[STATEMENTS] = {
+		[SQL_FILES] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file",
+		[SQL_OPEN_FILES] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file"
+				   " INDEXED BY file_open WHERE settled = 0",
+		[SQL_FILE] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file WHERE "
+			     "id = ?1",
+		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+		[SQL_DROP_FILE] = "DELETE FROM file WHERE id = ?1",
+		[SQL_DIRS] = "SELECT path,mtime FROM dir",
+		[SQL_PUT_DIR] = "INSERT OR REPLACE INTO dir VALUES(?1,?2)",
+		[SQL_LIVES] = "SELECT id,start,file,chunk FROM life WHERE start <= ?1",
+		[SQL_PUT_LIFE] = "INSERT OR REPLACE INTO life VALUES(?1,?2,?3,?4)",
+		[SQL_DROP_LIFE] = "DELETE FROM life WHERE id = ?1",
+		[SQL_RUNS] = "SELECT id,postings FROM run ORDER BY id",
+		[SQL_PUT_RUN] = "INSERT INTO run VALUES(?1,?2)",
+		[SQL_DROP_RUN] = "DELETE FROM run WHERE id = ?1",
+		[SQL_NEW_RUN] = "SELECT coalesce(max(id),0)+1 FROM run",
+		[SQL_PUT_BLOCK] = "INSERT INTO blk VALUES(?1,?2)",
+		[SQL_DROP_BLOCKS] = "DELETE FROM blk WHERE k BETWEEN ?1 AND ?2",
+		[SQL_FIND_BLOCK] = "SELECT k,b FROM blk WHERE k <= ?1 ORDER BY k DESC LIMIT 1",
+		[SQL_BLOCKS] = "SELECT k,b FROM blk WHERE k BETWEEN ?1 AND ?2 ORDER BY k",
+	};
+	if (d->statements[which] == NULL && sqlite3_prepare_v3(d->sql, text[which], -1, SQLITE_PREPARE_PERSISTENT,
+							       &d->statements[which], NULL) != SQLITE_OK)
+		return db_fail(d, "read", e);
+	sqlite3_reset(d->statements[which]);
+	*ret_s = d->statements[which];
+	return 0;
+}
+
+void db_close(db **d)
+{
+	if (*d == NULL)
+		return;
+	for (size_t i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize((*d)->statements[i]);
+	sqlite3_close((*d)->sql);
+	free((*d)->path);
+	free(*d);
+	*d = NULL;
+}
+
+static int version_of(db *d, int *ret_version)
+{
+	sqlite3_stmt *s = NULL;
+	int result = -1;
+	if (sqlite3_prepare_v2(d->sql, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW) {
+		*ret_version = sqlite3_column_int(s, 0);
+		result = 0;
+	}
+	sqlite3_finalize(s);
+	return result;
+}
+
+static int open_sql(db *d, bool write, nb_error *e)
+{
+	int flags = (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX |
+		    SQLITE_OPEN_EXRESCODE;
+	if (sqlite3_open_v2(d->path, &d->sql, flags, NULL) != SQLITE_OK)
+		return d->sql ? db_fail(d, "open", e) : nb_fail(e, NB_HOST, ENOMEM, "cannot open the index");
+	sqlite3_busy_timeout(d->sql, 10000);
+	/* A rollback journal: nothing to set up or tidy away for the many short readers. */
+	return db_exec(d, "PRAGMA mmap_size=1073741824; PRAGMA synchronous=NORMAL", e);
+}
+
+static int make(db *d, nb_error *e)
+{
+	if (db_exec(d, "PRAGMA page_size=4096; PRAGMA journal_mode=TRUNCATE; BEGIN IMMEDIATE", e) != 0)
+		return -1;
+	int now = 0;
+	if (version_of(d, &now) == 0 && now == version) /* another process made it while we waited */
+		return db_exec(d, "COMMIT", e);
+	if (db_exec(d, schema, e) != 0)
+		return -1;
+	return db_exec(d, "PRAGMA user_version=1; COMMIT", e);
+}
+
+/* What is no index of ours is thrown away: there is nothing in it that the logs do not say. */
+static int make_anew(db *d, nb_error *e)
+{
+	sqlite3_close(d->sql);
+	d->sql = NULL;
+	if (unlink(d->path) != 0)
+		return nb_fail(e, NB_HOST, errno, "cannot make the index %s anew", d->path);
+	return open_sql(d, true, e) != 0 ? -1 : make(d, e);
+}
+
+static int settle_version(db *d, bool write, nb_error *e)
+{
+	int now = 0;
+	bool readable = version_of(d, &now) == 0;
+	if (readable && now == version)
+		return 0;
+	if (!write)
+		return nb_fail(e, NB_HOST, 0, "the index %s is of another version", d->path);
+	return readable && now == 0 ? make(d, e) : make_anew(d, e);
+}
+
+int db_open(const char *path, bool write, db **ret_db, nb_error *e)
+{
+	OWN_DB db *d = calloc(1, sizeof(*d));
+	if (d == NULL || (d->path = strdup(path)) == NULL)
+		return nb_fail(e, NB_HOST, ENOMEM, "cannot open the index");
+	if (open_sql(d, write, e) != 0 || settle_version(d, write, e) != 0)
+		return -1;
+	if (write && db_exec(d, "PRAGMA journal_mode=TRUNCATE", e) != 0)
+		return -1;
+	*ret_db = d;
+	d = NULL;
+	return 0;
+}
+
+int db_read(db *d, nb_error *e)
+{
+	return db_exec(d, "BEGIN", e);
+}
+
+int db_begin(db *d, nb_error *e)
+{
+	return db_exec(d, "BEGIN IMMEDIATE", e);
+}
+
+int db_commit(db *d, nb_error *e)
+{
+	return db_exec(d, "COMMIT", e);
+}
+
+void db_rollback(db *d)
+{
+	if (sqlite3_get_autocommit(d->sql) == 0)
+		sqlite3_exec(d->sql, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* ---- files and directories ---------------------------------------------------------------------------------- */
+
+static uint64_t column(sqlite3_stmt *s, int i)
+{
+	return (uint64_t)sqlite3_column_int64(s, i);
+}
+
+/* Rows until the visitor has enough. */
+static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, nb_error *e)
+{
+	int status;
+	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
+		db_file f = { .id = (uint32_t)sqlite3_column_int64(s, 0),
+			      .path = (const char *)sqlite3_column_text(s, 1),
+			      .dev = column(s, 2),
+			      .ino = column(s, 3),
+			      .size = column(s, 4),
+			      .mtime_ns = column(s, 5),
+			      .done = column(s, 6),
+			      .head = column(s, 7),
+			      .tail = column(s, 8),
+			      .first = column(s, 9),
+			      .last = column(s, 10),
+			      .born = column(s, 11),
+			      .settled = column(s, 12) != 0 };
+		if (!visit(ctx, &f))
+			break;
+	}
+	sqlite3_reset(s);
+	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
+}
+
+int db_files(db *d, bool unsettled, db_visit_file *visit, void *ctx, nb_error *e)
+{
+	sqlite3_stmt *s;
+	return db_prepare(d, unsettled ? SQL_OPEN_FILES : SQL_FILES, &s, e) != 0 ? -1
+										 : visit_files(d, s, visit, ctx, e);
+}
+
+int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_FILE, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	return visit_files(d, s, visit, ctx, e);
+}
+
+int db_put_file(db *d, db_file *f, nb_error *e)
+{
+	sqlite3_stmt *s;
+	const uint64_t numbers[] = { f->dev,  f->ino,   f->size, f->mtime_ns, f->done,   f->head,
+				     f->tail, f->first, f->last, f->born,     f->settled };
+	if (db_prepare(d, SQL_PUT_FILE, &s, e) != 0)
+		return -1;
+	if (f->id != 0)
+		sqlite3_bind_int64(s, 1, f->id);
+	else
+		sqlite3_bind_null(s, 1);
+	sqlite3_bind_text(s, 2, f->path, -1, SQLITE_STATIC);
+	for (int i = 0; i < (int)NB_COUNT(numbers); i++)
+		sqlite3_bind_int64(s, i + 3, (sqlite3_int64)numbers[i]);
+	if (sqlite3_step(s) != SQLITE_DONE)
+		return db_fail(d, "write", e);
+	sqlite3_reset(s);
+	if (f->id == 0)
+		f->id = (uint32_t)sqlite3_last_insert_rowid(d->sql);
+	if (f->id >= 1u << POSTING_FILE_BITS)
+		return nb_fail(e, NB_HOST, 0, "the index %s has seen too many files: nestbox audit index --rebuild",
+			       d->path);
+	return 0;
+}
+
+int db_drop_file(db *d, uint32_t id, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_DROP_FILE, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
+}
+
+int db_dirs(db *d, db_visit_dir *visit, void *ctx, nb_error *e)
+{
+	sqlite3_stmt *s;
+	int status;
+	if (db_prepare(d, SQL_DIRS, &s, e) != 0)
+		return -1;
+	while ((status = sqlite3_step(s)) == SQLITE_ROW)
+		if (!visit(ctx, (const char *)sqlite3_column_text(s, 0), column(s, 1)))
+			break;
+	sqlite3_reset(s);
+	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
+}
+
+int db_lives(db *d, uint64_t until, db_visit_life *visit, void *ctx, nb_error *e)
+{
+	sqlite3_stmt *s;
+	int status;
+	if (db_prepare(d, SQL_LIVES, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, until > INT64_MAX ? INT64_MAX : (sqlite3_int64)until);
+	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
+		life one = { column(s, 0), column(s, 1), (uint32_t)column(s, 2), (uint32_t)column(s, 3) };
+		if (!visit(ctx, &one))
+			break;
+	}
+	sqlite3_reset(s);
+	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
+}
+
+int db_put_life(db *d, const life *one, nb_error *e)
+{
+	sqlite3_stmt *s;
+	const uint64_t numbers[] = { one->id, one->start, one->file, one->chunk };
+	if (db_prepare(d, SQL_PUT_LIFE, &s, e) != 0)
+		return -1;
+	for (int i = 0; i < (int)NB_COUNT(numbers); i++)
+		sqlite3_bind_int64(s, i + 1, (sqlite3_int64)numbers[i]);
+	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
+}
+
+int db_drop_life(db *d, uint64_t id, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_DROP_LIFE, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
+	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
+}
+
+int db_clear_dirs(db *d, nb_error *e)
+{
+	return db_exec(d, "DELETE FROM dir", e);
+}
+
+int db_put_dir(db *d, const char *path, uint64_t mtime_ns, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_PUT_DIR, &s, e) != 0)
+		return -1;
+	sqlite3_bind_text(s, 1, path, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)mtime_ns);
+	if (sqlite3_step(s) != SQLITE_DONE)
+		return db_fail(d, "write", e);
+	sqlite3_reset(s);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * db - the index file: an SQLite database that can be deleted at any time. It belongs to one directory of logs.
+ *
+ * run: a sorted set of postings, never changed. blk: its blocks; k = run << 40 | the first term. file: how far each log
+ * file is in, and what was in it. life: boxes that have not ended. dir: the directories as they were when last listed.
+ * Every change is one transaction that holds new runs and the files' new positions together, so that an interruption at
+ * any instant leaves an index that is right about what it says it holds.
+ */
+#pragma once
+
+#include "lives.h"
+#include "postings.h"
+#include "when.h"
+
+typedef struct db db;
+
+/* One log file as the index knows it. */
+typedef struct db_file {
+	uint32_t id;      /* 0: not in yet */
+	const char *path; /* below the root; valid until the next row */
+	uint64_t dev, ino, size, mtime_ns;
+	uint64_t done;        /* bytes of the uncompressed text that are in, whole lines */
+	uint64_t head;        /* checksum of the first line */
+	uint64_t tail;        /* checksum of the last bytes before `done` */
+	uint64_t first, last; /* earliest and latest @timestamp */
+	uint64_t born;        /* earliest start of a box whose end is in the file; WHEN_NEVER: none */
+	bool settled;         /* is not expected to change any more */
+} db_file;
+
+/* write: create it if need be. A file that is no index, or of another version, is made anew. 0; -1 also when there is
+ * none and write is false. Errors: NB_HOST. */
+int db_open(const char *path, bool write, db **ret_db, nb_error *e);
+void db_close(db **d);
+#define OWN_DB __attribute__((cleanup(db_close)))
+
+int db_read(db *d, nb_error *e);  /* one state for all that is read until db_rollback */
+int db_begin(db *d, nb_error *e); /* takes the write lock; waits up to 10 s */
+int db_commit(db *d, nb_error *e);
+void db_rollback(db *d);
+
+/* Visit rows; a visitor that returns false ends it. unsettled: only those that may change. */
+typedef bool db_visit_file(void *ctx, const db_file *file);
+int db_files(db *d, bool unsettled, db_visit_file *visit, void *ctx, nb_error *e);
+int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e);
+/* id 0: makes a new one and sets it. */
+int db_put_file(db *d, db_file *file, nb_error *e);
+int db_drop_file(db *d, uint32_t id, nb_error *e);
+
+typedef bool db_visit_dir(void *ctx, const char *path, uint64_t mtime_ns);
+int db_dirs(db *d, db_visit_dir *visit, void *ctx, nb_error *e);
+int db_clear_dirs(db *d, nb_error *e);
+int db_put_dir(db *d, const char *path, uint64_t mtime_ns, nb_error *e);
+
+/* Boxes begun at or before `until` whose end is not in. */
+typedef bool db_visit_life(void *ctx, const life *one);
+int db_lives(db *d, uint64_t until, db_visit_life *visit, void *ctx, nb_error *e);
+int db_put_life(db *d, const life *one, nb_error *e);
+int db_drop_life(db *d, uint64_t id, nb_error *e);
+
+/* Add a run; sorts p. scratch: room for as many. */
+int db_put_run(db *d, posting *p, posting *scratch, size_t n, nb_error *e);
+/* Merge runs of like size until there are few; big: however long it takes. */
+int db_merge(db *d, bool big, nb_error *e);
+/* All places of a term, by file and chunk within each run. */
+typedef bool db_visit_posting(void *ctx, const posting *p);
+int db_lookup(db *d, uint64_t term, db_visit_posting *visit, void *ctx, nb_error *e);

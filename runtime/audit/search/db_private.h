@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* db_private - what the two halves of db share. */
+#pragma once
+
+#include "db.h"
+
+#include <sqlite3.h>
+
+typedef enum db_statement {
+	SQL_FILES,
+	SQL_OPEN_FILES,
+	SQL_FILE,
+	SQL_PUT_FILE,
+	SQL_DROP_FILE,
+	SQL_DIRS,
+	SQL_PUT_DIR,
+	SQL_LIVES,
+	SQL_PUT_LIFE,
+	SQL_DROP_LIFE,
+	SQL_RUNS,
+	SQL_PUT_RUN,
+	SQL_DROP_RUN,
+	SQL_NEW_RUN,
+	SQL_PUT_BLOCK,
+	SQL_DROP_BLOCKS,
+	SQL_FIND_BLOCK,
+	SQL_BLOCKS,
+	STATEMENTS
+} db_statement;
+
+struct db {
+	sqlite3 *sql;
+	char *path;
+	sqlite3_stmt *statements[STATEMENTS];
+};
+
+int db_fail(db *d, const char *what, nb_error *e);
+int db_exec(db *d, const char *sql, nb_error *e);
+/* The statement, reset and ready for binding; the db owns it. */
+int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records found, gathered into boxes. */
+#include "query.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+
+void found_free(found *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		free(f->records[i].line);
+	free(f->records);
+	free(f->boxes);
+	free(f->slots);
+	*f = (found){ 0 };
+}
+
+static int no_memory(nb_error *e)
+{
+	return nb_fail(e, NB_HOST, ENOMEM,
+		       "cannot hold what was found: ask for less, with a span or one more criterion");
+}
+
+static int grow(void *array, size_t count, size_t *room, size_t size, nb_error *e)
+{
+	return array_grow(array, count, room, size) == 0 ? 0 : no_memory(e);
+}
+
+static size_t slot_of(const found *f, const char *id)
+{
+	size_t at = (size_t)nb_checksum64(id, strlen(id)) & (f->slot_count - 1);
+	while (f->slots[at] != 0 && !nb_streq(f->boxes[f->slots[at] - 1].id, id))
+		at = (at + 1) & (f->slot_count - 1);
+	return at;
+}
+
+box *found_box(const found *f, const char *id)
+{
+	if (f->slot_count == 0)
+		return NULL;
+	uint32_t index = f->slots[slot_of(f, id)];
+	return index ? &f->boxes[index - 1] : NULL;
+}
+
+static int rehash(found *f, nb_error *e)
+{
+	if (2 * (f->box_count + 1) < f->slot_count)
+		return 0;
+	size_t count = f->slot_count ? 2 * f->slot_count : 256;
+	uint32_t *slots = calloc(count, sizeof(*slots));
+	if (slots == NULL)
+		return no_memory(e);
+	free(f->slots);
+	f->slots = slots;
+	f->slot_count = count;
+	for (size_t i = 0; i < f->box_count; i++)
+		if (f->boxes[i].id[0] != '\0')
+			slots[slot_of(f, f->boxes[i].id)] = (uint32_t)i + 1;
+	return 0;
+}
+
+/* The box with this id, made if need be; "" always makes a new one. */
+static int box_for(found *f, const char *id, uint32_t *ret_index, nb_error *e)
+{
+	if (rehash(f, e) != 0 || grow(&f->boxes, f->box_count, &f->box_room, sizeof(*f->boxes), e) != 0)
+		return -1;
+	size_t slot = id[0] != '\0' ? slot_of(f, id) : 0;
+	if (id[0] != '\0' && f->slots[slot] != 0) {
+		*ret_index = f->slots[slot] - 1;
+		return 0;
+	}
+	box *b = &f->boxes[f->box_count];
+	*b = (box){ 0 };
+	nb_text t = nb_text_over(b->id, sizeof(b->id));
+	nb_text_add(&t, id);
+	*ret_index = (uint32_t)f->box_count++;
+	if (id[0] != '\0')
+		f->slots[slot] = *ret_index + 1;
+	return 0;
+}
+
+static record_kind kind_of(const char *action)
+{
+	static const char *const actions[] = { [RECORD_START] = "sandbox-start",
+					       [RECORD_END] = "sandbox-end",
+					       [RECORD_LOST] = "sandbox-lost",
+					       [RECORD_DENIED] = "policy-denied" };
+	for (size_t i = 0; i < NB_COUNT(actions); i++)
+		if (nb_streq(action, actions[i]))
+			return (record_kind)i;
+	return RECORD_OTHER;
+}
+
+static uint64_t time_field(const pick_hits *hits, int field)
+{
+	char text[64];
+	return record_text(hits, field, text, sizeof(text)) ? when_of(slice_of(text)) : 0;
+}
+
+/* What a record tells of its box's life. An end record's event.start stands in for a start record that is gone. */
+static void tell_life(box *b, const record *r, const pick_hits *hits)
+{
+	uint64_t began = r->kind == RECORD_OTHER ? 0 : time_field(hits, FIELD_BEGAN);
+	if (r->kind == RECORD_START) {
+		b->start = r->time;
+		b->has_start = true;
+	} else if (!b->has_start && (began != 0 || b->start == 0)) {
+		b->start = began != 0 ? began : r->time;
+	}
+	/* A start that was refused is a life without duration. */
+	if (r->kind == RECORD_END || r->kind == RECORD_LOST || r->kind == RECORD_DENIED) {
+		b->end = r->time;
+		b->has_end = true;
+	}
+}
+
+static bool known(const found *f, const box *b, const record *r)
+{
+	for (uint32_t i = b->first; i != 0; i = f->records[i - 1].next) {
+		const record *other = &f->records[i - 1];
+		if (other->check == r->check && other->length == r->length)
+			return true;
+	}
+	return false;
+}
+
+int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e)
+{
+	char id[BOX_ID_MAX], action[64];
+	record r = { .file = file, .offset = offset, .length = (uint32_t)line.n };
+	record_text(hits, FIELD_BOX, id, sizeof(id));
+	record_text(hits, FIELD_ACTION, action, sizeof(action));
+	r.kind = kind_of(action);
+	r.time = time_field(hits, FIELD_TIME);
+	r.check = nb_checksum64(line.at, line.n);
+	if (box_for(f, id, &r.box, e) != 0 || grow(&f->records, f->count, &f->room, sizeof(*f->records), e) != 0)
+		return -1;
+	box *b = &f->boxes[r.box];
+	if (known(f, b, &r))
+		return 0;
+	r.next = b->first;
+	b->first = (uint32_t)f->count + 1;
+	b->met |= query_met(q, hits);
+	tell_life(b, &r, hits);
+	f->records[f->count++] = r;
+	return 0;
+}
+
+/* ---- choosing ----------------------------------------------------------------------------------------------- */
+
+static bool alive_in_span(const found *f, const box *b, const query *q)
+{
+	const record *only = &f->records[b->first - 1];
+	if (b->id[0] == '\0')
+		return only->time >= q->since && only->time <= q->until;
+	return b->start <= q->until && (!b->has_end || b->end >= q->since);
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const box *x = a, *y = b;
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+size_t found_choose(found *f, const query *q, uint32_t must)
+{
+	size_t chosen = 0;
+	for (size_t i = 0; i < f->box_count; i++) {
+		box *b = &f->boxes[i];
+		b->chosen = (b->met & must) == must && alive_in_span(f, b, q);
+		chosen += b->chosen;
+	}
+	/* Records name their box by its place, so the order is set only now, when no more are added. */
+	qsort(f->boxes, f->box_count, sizeof(*f->boxes), by_start);
+	free(f->slots);
+	f->slots = NULL;
+	f->slot_count = 0;
+	for (size_t i = 0; i < f->box_count; i++)
+		for (uint32_t at = f->boxes[i].first; at != 0; at = f->records[at - 1].next)
+			f->records[at - 1].box = (uint32_t)i;
+	return chosen;
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------ */
+
+typedef struct wanted {
+	uint32_t file, record;
+	uint64_t offset;
+} wanted;
+
+static int by_place(const void *a, const void *b)
+{
+	const wanted *x = a, *y = b;
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static int load_line(record *r, source_reader *reader, const char *path, nb_error *e)
+{
+	size_t have = 0, n = 1;
+	NB_OWN_MEM char *line = malloc((size_t)r->length + 1);
+	if (line == NULL)
+		return no_memory(e);
+	if (source_seek(reader, r->offset, e) != 0)
+		return -1;
+	for (; have < r->length && n > 0; have += n)
+		if (source_read(reader, line + have, r->length - have, &n, e) != 0)
+			return -1;
+	line[have] = '\0';
+	if (have < r->length || nb_checksum64(line, have) != r->check)
+		return nb_fail(e, NB_HOST, 0, "%s changed while it was being read: search again", path);
+	r->line = line;
+	line = NULL;
+	return 0;
+}
+
+int found_load(found *f, const source_list *sources, nb_error *e)
+{
+	NB_OWN_MEM wanted *all = malloc((f->count + 1) * sizeof(*all));
+	size_t n = 0;
+	if (all == NULL)
+		return no_memory(e);
+	for (size_t i = 0; i < f->count; i++)
+		if (f->boxes[f->records[i].box].chosen && f->records[i].line == NULL)
+			all[n++] = (wanted){ f->records[i].file, (uint32_t)i, f->records[i].offset };
+	qsort(all, n, sizeof(*all), by_place);
+	OWN_READER source_reader *reader = NULL;
+	for (size_t i = 0; i < n; i++) {
+		const char *path = sources->files[all[i].file].path;
+		if (i == 0 || all[i].file != all[i - 1].file) {
+			source_close(&reader);
+			if (source_open(path, &reader, e) != 0)
+				return -1;
+		}
+		if (load_line(&f->records[all[i].record], reader, path, e) != 0)
+			return -1;
+	}
+	return 0;
+}

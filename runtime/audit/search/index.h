@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index - finds lines without reading the logs, and is never the truth itself: it names chunks of files, and the answer
+ * is what the lines there say. What it does not hold yet is indexed first, or, where it may not be written, named for
+ * scanning.
+ */
+#pragma once
+
+#include "db.h"
+#include "progress.h"
+#include "query.h"
+
+enum { INDEX_WORTH = 16 << 20 }; /* logs smaller than this are read; no index is made for them */
+
+/* A directory of logs with its index. */
+typedef struct index_root {
+	size_t root; /* index into the source list */
+	db *d;
+	bool write;
+	/* What the index says wrongly until someone may write it: files that moved (path) or are gone (NULL). */
+	struct index_moved {
+		uint32_t id;
+		char *path;
+	} * moved;
+	size_t moved_count;
+	/* The index's files that an answer needed, by number, as entries of the source list. */
+	struct index_known {
+		uint32_t id, file;
+		uint64_t first, last;
+		bool missing;
+	} * known;
+	size_t known_count, known_room;
+} index_root;
+
+typedef struct index_options {
+	const char *path; /* --index; NULL: beside the logs, or in the cache directory */
+	bool force;       /* make it however small the logs are */
+	bool big;         /* merge whatever it costs */
+	bool rebuild;
+} index_options;
+
+/*
+ * Open the index of a root and bring it up to date, or add what it lacks to the source list for scanning. False: there
+ * is none, and the root is to be scanned (that is no error). Errors: NB_HOST.
+ */
+int index_open(source_list *sources, size_t root, const index_options *o, progress *p, index_root *ret_i,
+	       bool *ret_open, nb_error *e);
+void index_close(index_root *i);
+/* Where the index of a directory is or would be. False: nowhere. */
+bool index_path(const char *root, const index_options *o, char *out, size_t size, bool *ret_write);
+
+/* Add the records that can belong to an answer; *ret_driven false: no criterion helps, and everything must be read. */
+int index_find(index_root *i, const query *q, source_list *sources, found *f, bool *ret_driven, nb_error *e);
+/* Add all records of a box. */
+int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e);
+
+/* ---- within the index --------------------------------------------------------------------------------------- */
+
+/* What changed since: index_refresh.c */
+int index_refresh(index_root *i, source_list *sources, const index_options *o, progress *p, nb_error *e);
+/* Take in one file from f->done on; f is updated. Calls flush when the postings grow too many. */
+typedef struct index_builder index_builder;
+int index_builder_new(db *d, progress *p, index_builder **ret_b, nb_error *e);
+void index_builder_free(index_builder **b);
+int index_file(index_builder *b, const char *path, db_file *f, nb_error *e);
+int index_flush(index_builder *b, nb_error *e);
+/* Checksum of a file's first line; 0: it has none yet. */
+uint64_t index_head(const char *path);
+/* True when what was taken in still ends as it did. */
+bool index_tail_fits(const char *path, const db_file *f);

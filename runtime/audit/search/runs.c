@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The index's runs: written once, merged with their likes, looked up. */
+#include "db_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	tier_base = 4096, /* postings of a run in the lowest tier */
+	tier_factor = 8,  /* so many runs of a tier become one of the next */
+	tier_quick = 2,   /* a search merges up to here; only `index` goes on */
+	tier_top = 4,     /* runs from here on stay */
+	runs_max = 256
+};
+
+typedef struct run {
+	uint64_t id, postings;
+} run;
+
+static sqlite3_int64 block_key(uint64_t id, uint64_t term)
+{
+	return (sqlite3_int64)(id << POSTING_TERM_BITS | term);
+}
+
+static int put_block(void *ctx, uint64_t first_term, const uint8_t *block, size_t n, nb_error *e)
+{
+	struct {
+		db *d;
+		uint64_t id;
+	} *to = ctx;
+	sqlite3_stmt *s;
+	if (db_prepare(to->d, SQL_PUT_BLOCK, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, block_key(to->id, first_term));
+	sqlite3_bind_blob(s, 2, block, (int)n, SQLITE_STATIC);
+	if (sqlite3_step(s) != SQLITE_DONE)
+		return db_fail(to->d, "write", e);
+	sqlite3_reset(s);
+	return 0;
+}
+
+static int new_run(db *d, uint64_t *ret_id, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_NEW_RUN, &s, e) != 0)
+		return -1;
+	if (sqlite3_step(s) != SQLITE_ROW)
+		return db_fail(d, "read", e);
+	*ret_id = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
+static int put_run_row(db *d, uint64_t id, uint64_t postings, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_PUT_RUN, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)postings);
+	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
+}
+
+int db_put_run(db *d, posting *p, posting *scratch, size_t n, nb_error *e)
+{
+	struct {
+		db *d;
+		uint64_t id;
+	} to = { .d = d };
+	block_writer w = { .sink = put_block, .ctx = &to };
+	int result = 0;
+	if (n == 0)
+		return 0;
+	if (new_run(d, &to.id, e) != 0)
+		return -1;
+	postings_sort(p, scratch, n);
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = block_add(&w, p[i], e);
+	if (block_end(&w, e) != 0)
+		result = -1;
+	return result == 0 ? put_run_row(d, to.id, n, e) : -1;
+}
+
+/* ---- merging ------------------------------------------------------------------------------------------------ */
+
+static int list_runs(db *d, run runs[static runs_max], size_t *ret_n, nb_error *e)
+{
+	sqlite3_stmt *s;
+	int status;
+	size_t n = 0;
+	if (db_prepare(d, SQL_RUNS, &s, e) != 0)
+		return -1;
+	while ((status = sqlite3_step(s)) == SQLITE_ROW && n < runs_max)
+		runs[n++] = (run){ (uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1) };
+	sqlite3_reset(s);
+	*ret_n = n;
+	return status == SQLITE_DONE || n == runs_max ? 0 : db_fail(d, "read", e);
+}
+
+static unsigned tier_of(uint64_t postings)
+{
+	unsigned tier = 0;
+	for (uint64_t limit = tier_base; postings > limit && tier < tier_top; limit *= tier_factor)
+		tier++;
+	return tier;
+}
+
+/* One run being read from its first block to its last. */
+typedef struct cursor {
+	sqlite3_stmt *s;
+	block_reader r;
+	bool more;
+} cursor;
+
+static void step(cursor *c)
+{
+	while (!(c->more = block_next(&c->r))) {
+		if (sqlite3_step(c->s) != SQLITE_ROW)
+			return;
+		uint64_t k = (uint64_t)sqlite3_column_int64(c->s, 0);
+		block_begin(&c->r, k & ((1ull << POSTING_TERM_BITS) - 1), sqlite3_column_blob(c->s, 1),
+			    (size_t)sqlite3_column_bytes(c->s, 1));
+	}
+}
+
+static int open_cursor(db *d, const run *r, cursor *c, nb_error *e)
+{
+	static const char text[] = "SELECT k,b FROM blk WHERE k BETWEEN ?1 AND ?2 ORDER BY k";
+	*c = (cursor){ 0 };
+	if (sqlite3_prepare_v2(d->sql, text, -1, &c->s, NULL) != SQLITE_OK)
+		return db_fail(d, "read", e);
+	sqlite3_bind_int64(c->s, 1, block_key(r->id, 0));
+	sqlite3_bind_int64(c->s, 2, block_key(r->id + 1, 0) - 1);
+	step(c);
+	return 0;
+}
+
+static int drop_run(db *d, const run *r, nb_error *e)
+{
+	sqlite3_stmt *s;
+	if (db_prepare(d, SQL_DROP_BLOCKS, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, block_key(r->id, 0));
+	sqlite3_bind_int64(s, 2, block_key(r->id + 1, 0) - 1);
+	if (sqlite3_step(s) != SQLITE_DONE || db_prepare(d, SQL_DROP_RUN, &s, e) != 0)
+		return db_fail(d, "write", e);
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->id);
+	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
+}
+
+static bool before(const posting *a, const posting *b)
+{
+	return a->key != b->key ? a->key < b->key : a->chunk < b->chunk;
+}
+
+static int merge_cursors(db *d, cursor *cursors, size_t n, uint64_t id, uint64_t *ret_postings, nb_error *e)
+{
+	struct {
+		db *d;
+		uint64_t id;
+	} to = { d, id };
+	block_writer w = { .sink = put_block, .ctx = &to };
+	int result = 0;
+	for (*ret_postings = 0; result == 0; ++*ret_postings) {
+		cursor *least = NULL;
+		for (size_t i = 0; i < n; i++)
+			if (cursors[i].more && (least == NULL || before(&cursors[i].r.now, &least->r.now)))
+				least = &cursors[i];
+		if (least == NULL)
+			break;
+		result = block_add(&w, least->r.now, e);
+		step(least);
+	}
+	return block_end(&w, e) == 0 ? result : -1;
+}
+
+static int merge_runs(db *d, const run *runs, size_t n, nb_error *e)
+{
+	cursor cursors[tier_factor] = { 0 };
+	uint64_t id = 0, postings = 0;
+	int result = new_run(d, &id, e);
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = open_cursor(d, &runs[i], &cursors[i], e);
+	if (result == 0)
+		result = merge_cursors(d, cursors, n, id, &postings, e);
+	for (size_t i = 0; i < n; i++)
+		sqlite3_finalize(cursors[i].s);
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = drop_run(d, &runs[i], e);
+	return result == 0 ? put_run_row(d, id, postings, e) : -1;
+}
+
+int db_merge(db *d, bool big, nb_error *e)
+{
+	for (unsigned tier = 0; tier < (big ? tier_top : tier_quick);) {
+		run runs[runs_max], like[tier_factor];
+		size_t n, alike = 0;
+		if (list_runs(d, runs, &n, e) != 0)
+			return -1;
+		for (size_t i = 0; i < n && alike < tier_factor; i++)
+			if (tier_of(runs[i].postings) == tier)
+				like[alike++] = runs[i];
+		if (alike < tier_factor)
+			tier++;
+		else if (merge_runs(d, like, alike, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- looking up --------------------------------------------------------------------------------------------- */
+
+/* Places of a term in one block. */
+static bool visit_block(const block_reader *from, uint64_t term, db_visit_posting *visit, void *ctx)
+{
+	block_reader r = *from;
+	while (block_next(&r) && r.term <= term)
+		if (r.term == term && !visit(ctx, &r.now))
+			return false;
+	return true;
+}
+
+int db_lookup(db *d, uint64_t term, db_visit_posting *visit, void *ctx, nb_error *e)
+{
+	run runs[runs_max];
+	size_t n;
+	sqlite3_stmt *s;
+	if (list_runs(d, runs, &n, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		block_reader r;
+		if (db_prepare(d, SQL_FIND_BLOCK, &s, e) != 0)
+			return -1;
+		sqlite3_bind_int64(s, 1, block_key(runs[i].id, term));
+		int status = sqlite3_step(s);
+		if (status != SQLITE_ROW && status != SQLITE_DONE)
+			return db_fail(d, "read", e);
+		uint64_t k = status == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+		if (k >> POSTING_TERM_BITS != runs[i].id)
+			continue;
+		block_begin(&r, k & ((1ull << POSTING_TERM_BITS) - 1), sqlite3_column_blob(s, 1),
+			    (size_t)sqlite3_column_bytes(s, 1));
+		if (!visit_block(&r, term, visit, ctx))
+			break;
+		sqlite3_reset(s);
+	}
+	sqlite3_reset(d->statements[SQL_FIND_BLOCK]);
+	return 0;
+}

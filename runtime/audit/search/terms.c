@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The terms that a record is filed under: every value of every indexed key, in every spelling. */
+#include "postings.h"
+
+#include <string.h>
+
+int terms_init(term_maker *m, nb_error *e)
+{
+	static const record_field life[] = { FIELD_TIME, FIELD_BEGAN, FIELD_ACTION, FIELD_IMAGE_TAG };
+	size_t n;
+	const search_key *keys = search_keys(&n);
+	memset(m, 0, sizeof(*m));
+	pick_init(&m->paths);
+	for (size_t i = 0; i < NB_COUNT(life); i++)
+		if (pick_add(&m->paths, field_path(life[i]), (int)life[i], e) != 0)
+			return -1;
+	for (size_t k = 0; k < n; k++)
+		for (size_t f = 0; keys[k].indexed && f < keys[k].count; f++) {
+			m->keys_of[keys[k].fields[f]] = (uint8_t)(k + 1);
+			if (pick_add(&m->paths, field_path((record_field)keys[k].fields[f]), keys[k].fields[f], e) != 0)
+				return -1;
+		}
+	return 0;
+}
+
+static void make(term_maker *m, term_memo *memo, size_t key)
+{
+	size_t n;
+	const search_key *keys = search_keys(&n);
+	size_t count = key_terms(keys[key].form, m->text, m->spellings);
+	const char *s = m->spellings;
+	memo->count = 0;
+	for (size_t i = 0; i < count && i < NB_COUNT(memo->terms); i++, s += strlen(s) + 1)
+		memo->terms[memo->count++] = posting_hash(key, s);
+}
+
+static void add_terms(const term_memo *memo, uint64_t *out, size_t *used)
+{
+	for (size_t i = 0; i < memo->count; i++) {
+		size_t j = 0;
+		while (j < *used && out[j] != memo->terms[i])
+			j++;
+		if (j == *used && *used < POSTING_RECORD_TERMS)
+			out[(*used)++] = memo->terms[i];
+	}
+}
+
+size_t terms_of(term_maker *m, const pick_hits *hits, uint64_t out[static POSTING_RECORD_TERMS])
+{
+	const pick_hit *cluster = NULL, *proc = NULL;
+	size_t used = 0;
+	for (size_t i = 0; i < hits->used; i++) {
+		const pick_hit *hit = &hits->at[i];
+		size_t key = m->keys_of[hit->field];
+		if (hit->field == FIELD_CLUSTER)
+			cluster = hit;
+		else if (hit->field == FIELD_PROC)
+			proc = hit;
+		else if (key != 0 && hit->raw.n > 0) {
+			term_memo *memo = &m->memo[hit->field];
+			uint64_t check = nb_checksum64(hit->raw.at, hit->raw.n) | 1;
+			if (memo->check != check) {
+				pick_text(hit->raw, m->text, sizeof(m->text));
+				make(m, memo, key - 1);
+				memo->check = check;
+			}
+			add_terms(memo, out, &used);
+		}
+	}
+	if (cluster != NULL && proc != NULL) {
+		term_memo joined;
+		nb_text t = { .at = m->text, .size = sizeof(m->text), .used = pick_text(cluster->raw, m->text, 64) };
+		char second[64];
+		pick_text(proc->raw, second, sizeof(second));
+		nb_text_addf(&t, ".%s", second);
+		make(m, &joined, m->keys_of[FIELD_CLUSTER] - 1u);
+		add_terms(&joined, out, &used);
+	}
+	return used;
+}
