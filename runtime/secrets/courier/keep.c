@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Secrets kept fresh: at two thirds of their life, a little earlier by chance so that a farm does not ask at once. */
+#include <string.h>
+
+#include "courier.h"
+
+enum { REFRESH_MS = 300000, TRY_MS_MAX = 10000, RETRY_MS_MIN = 500, RETRY_MS_MAX = 30000, SOONEST_MS = 200 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t try_until(const courier *c)
+{
+	return nb_now_boottime_ns() + least(c->vault.budget_ms, TRY_MS_MAX) * MS_NS;
+}
+
+/* When to look again after success. */
+static void schedule(secret *s, const outcome *o)
+{
+	uint64_t now = nb_now_boottime_ns(), life = o->life_ms,
+		 refresh = s->ask.refresh_ms ? s->ask.refresh_ms : REFRESH_MS;
+	uint64_t ms = life ? life / 3 * 2 - random_below(life / 15 + 1) : refresh - random_below(refresh / 10 + 1);
+	if (o->hint)
+		ms = least(ms, refresh);
+	s->life_ms = life;
+	s->ends = life && !o->hint ? now + life * MS_NS : 0;
+	s->due = s->ask.renew ? now + (ms > SOONEST_MS ? ms : SOONEST_MS) * MS_NS : 0;
+	s->failing = s->expired = false;
+	s->tries = 0;
+	s->seen = FAULT_NONE;
+}
+
+/* When to try again after failure: soon for what lives shortly, later each time. */
+static void schedule_retry(secret *s)
+{
+	uint64_t step = (uint64_t)RETRY_MS_MIN << least(s->tries++, 6);
+	uint64_t most = s->life_ms ? s->life_ms / 10 + RETRY_MS_MIN : RETRY_MS_MAX,
+		 ms = least(least(step, most), RETRY_MS_MAX);
+	s->due = nb_now_boottime_ns() + (ms - random_below(ms / 4 + 1)) * MS_NS;
+}
+
+/* A new value: its lease is noted before the value leaves, an unchanged one isn't sent again. */
+static void take_value(courier *c, uint32_t index, outcome *o)
+{
+	secret *s = &c->secrets[index];
+	uint8_t digest[32];
+	uint64_t ends = o->life_ms ? nb_now_boottime_ns() + o->life_ms * MS_NS : 0;
+	if (o->lease[0] != '\0' && !lease_add(c, o->lease, ends)) {
+		lease_revoke(c, o->lease, try_until(c));
+		memcpy(o->detail, "there are too many, or the lease file can't be written",
+		       sizeof("there are too many, or the lease file can't be written"));
+		o->fault = FAULT_LEASE;
+		return;
+	}
+	nb_sha256_of(o->value, o->length, digest);
+	bool changed = s->generation == 0 || memcmp(digest, s->digest, sizeof(digest)) != 0;
+	memcpy(s->digest, digest, sizeof(digest));
+	memcpy(s->lease, o->lease, sizeof(s->lease));
+	s->renewable = o->renewable && o->lease[0] != '\0';
+	s->version = o->version;
+	s->state = STATE_HELD;
+	s->generation += changed;
+	bool was_failing = s->failing;
+	schedule(s, o);
+	if (changed)
+		tell_value(s, index, o);
+	else if (was_failing)
+		tell_life(s, index, NB_SECRET_RENEWED, s->ends ? o->life_ms : 0);
+}
+
+/* Of several failures the last is told, unless it only says that no time was left. */
+static void remember(secret *s, outcome *o)
+{
+	if (o->fault == FAULT_TIMEOUT && s->seen != FAULT_NONE) {
+		o->fault = s->seen;
+		memcpy(o->detail, s->seen_detail, sizeof(o->detail));
+	}
+	s->seen = o->fault;
+	memcpy(s->seen_detail, o->detail, sizeof(s->seen_detail));
+}
+
+bool secret_try(courier *c, uint32_t index, uint64_t deadline, bool last, outcome *o)
+{
+	secret *s = &c->secrets[index];
+	vault_fetch(c, &s->ask, deadline, o);
+	if (o->fault == FAULT_NONE)
+		take_value(c, index, o);
+	arena_free(o->value);
+	o->value = NULL;
+	if (o->fault == FAULT_NONE)
+		return true;
+	remember(s, o);
+	bool again = fault_of(o->fault)->retry;
+	if (again && !last && nb_now_boottime_ns() + FIRST_PAUSE_MS * MS_NS < deadline)
+		return false;
+	if (!c->over) {
+		s->state = STATE_FAILED;
+		s->failing = true;
+		tell_failure(s, index, o);
+	}
+	s->due = 0;
+	if (again && s->ask.renew)
+		schedule_retry(s);
+	return true;
+}
+
+/* The lease lives on; false when only a new value helps. */
+static bool renew_lease(courier *c, uint32_t index, outcome *o)
+{
+	secret *s = &c->secrets[index];
+	uint64_t full = s->life_ms;
+	lease_renew(c, s->lease, s->ask.increment_s, try_until(c), o);
+	if (o->fault == FAULT_BAD_REQUEST || o->fault == FAULT_DENIED || o->fault == FAULT_MISSING ||
+	    o->fault == FAULT_NO_MOUNT)
+		return false;
+	if (o->fault != FAULT_NONE)
+		return true;
+	/* near its maximum a lease is given less and less */
+	if (o->life_ms < full / 3 || o->life_ms == 0)
+		return false;
+	schedule(s, o);
+	s->life_ms = full > o->life_ms ? full : o->life_ms;
+	s->renewable = o->renewable;
+	lease_add(c, s->lease, s->ends);
+	tell_life(s, index, NB_SECRET_RENEWED, o->life_ms);
+	return true;
+}
+
+static void refresh(courier *c, uint32_t index)
+{
+	secret *s = &c->secrets[index];
+	outcome o = { 0 };
+	if (!s->renewable || !renew_lease(c, index, &o)) {
+		vault_fetch(c, &s->ask, try_until(c), &o);
+		if (o.fault == FAULT_NONE)
+			take_value(c, index, &o);
+		arena_free(o.value);
+	}
+	if (o.fault == FAULT_NONE || c->over)
+		return;
+	if (!s->failing)
+		tell_failure(s, index, &o);
+	s->failing = true;
+	schedule_retry(s);
+}
+
+static void say_expired(courier *c, uint32_t index, uint64_t now)
+{
+	secret *s = &c->secrets[index];
+	if (s->ends == 0 || s->expired || now < s->ends)
+		return;
+	s->expired = true;
+	tell_life(s, index, NB_SECRET_EXPIRED, 0);
+}
+
+/* The job's own login: renewed, or made anew with the token as the job has it now. */
+static void refresh_token(courier *c)
+{
+	outcome o = { 0 };
+	uint64_t now = nb_now_boottime_ns();
+	if (c->jwt[0] != '\0') {
+		life_login(c, try_until(c), &o);
+		for (uint32_t i = 0; i < c->count && o.fault == FAULT_NONE; i++)
+			if (c->secrets[i].ask.renew && c->secrets[i].lease[0] != '\0') {
+				c->secrets[i].due = now; /* leases end with the token that they were given to: */
+				c->secrets[i].renewable = false;
+			}
+	} else if (c->token_renewable) {
+		uint64_t life = c->token_ends - now;
+		token_renew(c, try_until(c), &o);
+		if (o.fault == FAULT_NONE && o.life_ms * MS_NS > life) {
+			c->token_due = now + o.life_ms * MS_NS / 3 * 2;
+			c->token_ends = now + o.life_ms * MS_NS;
+			return;
+		}
+		c->token_renewable = false;
+	}
+	if (c->token_due > now)
+		return;
+	nb_wire_say say = { .kind = NB_SECRET_TOKEN_WANTED };
+	c->token_wanted = tell(&say);
+	c->token_due = now + (uint64_t)RETRY_MS_MAX * MS_NS;
+}
+
+void keep_fresh(courier *c)
+{
+	while (!c->over) {
+		uint64_t now = nb_now_boottime_ns(), next = UINT64_MAX;
+		if (c->token_due != 0 && c->token_due <= now)
+			refresh_token(c);
+		for (uint32_t i = 0; i < c->count && !c->over; i++) {
+			secret *s = &c->secrets[i];
+			say_expired(c, i, now);
+			if (s->due != 0 && s->due <= now)
+				refresh(c, i);
+			next = s->due != 0 ? least(next, s->due) : next;
+			next = s->ends != 0 && !s->expired ? least(next, s->ends) : next;
+		}
+		next = c->token_due != 0 ? least(next, c->token_due) : next;
+		now = nb_now_boottime_ns();
+		life_pause(c, next > now ? least((next - now) / MS_NS + 1, 3600000) : 0);
+	}
+}
