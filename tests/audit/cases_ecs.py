@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records against the Elastic Common Schema's own list of fields and types."""
+import csv
+import json
+import os
+import re
+import subprocess
+
+from audit import Skip, program
+
+FIELDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "ecs", "fields.csv")
+OWN = ("nestbox", "condor", "wlcg", "mesos", "k8s", "secrets", "labels", "pilot", "cvmfs", "marathon")
+DATE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")
+CHECKS = {
+    "keyword": lambda v: isinstance(v, str),
+    "long": lambda v: isinstance(v, int) and not isinstance(v, bool) and abs(v) < 2**53,
+    "date": lambda v: isinstance(v, str) and DATE.match(v),
+    "boolean": lambda v: isinstance(v, bool),
+}
+
+
+def schema():
+    with open(FIELDS, encoding="utf-8") as table:
+        return {row["Field"]: row for row in csv.DictReader(table)}
+
+
+def leaves(value, path=""):
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
+
+
+def dotted(value):
+    """Names with a dot in them: what reads the log would take them for objects."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        if "." in name:
+            yield name
+        yield from dotted(inner)
+
+
+def judge(record, fields):
+    """What is wrong with a record; and the schema's fields that the list does not know."""
+    wrong, unknown = [f"{name}: a dot in a name" for name in dotted(record)], set()
+    for path, value in leaves(record):
+        if path.split(".")[0] in OWN:
+            wrong += [f"{path}: a float"] if isinstance(value, float) else []
+            continue
+        row = fields.get(path)
+        if row is None:
+            unknown.add(path)
+            continue
+        if isinstance(value, list) != (row["Normalization"] == "array"):
+            wrong.append(f"{path} is {'an' if isinstance(value, list) else 'no'} array")
+        for one in value if isinstance(value, list) else [value]:
+            if not CHECKS[row["Type"]](one):
+                wrong.append(f"{path} = {one!r} is no {row['Type']}")
+    return wrong, unknown
+
+
+def check(records):
+    fields = schema()
+    wrong, unknown, count = [], set(), 0
+    for record in records:
+        bad, new = judge(record, fields)
+        wrong += bad
+        unknown |= new
+        count += 1
+    assert count > 0 and not wrong, f"{count} records: {sorted(set(wrong))[:8]}"
+    allowed = {"process.exit_code", "process.parent.pid", "process.parent.name", "user.id", "user.name", "user.group.id"}
+    assert unknown <= allowed, f"fields that the schema's list does not have: {sorted(unknown - allowed)}"
+
+
+def case_the_judge_judges(_):
+    fields = schema()
+    good = {"@timestamp": "2026-11-21T14:39:09.5Z", "event": {"sequence": 1, "category": ["process"]}}
+    assert judge(good, fields) == ([], set())
+    for bad in ({"@timestamp": "21.11.2026"}, {"event": {"sequence": "1"}}, {"event": {"category": "process"}},
+                {"host": {"id": 7}}, {"nestbox": {"x": 1.5}}, {"nestbox": {"a.b": 1}}):
+        assert judge(bad, fields)[0], bad
+
+
+def case_generated_records(audit):
+    audit.generate(400, 2)
+    check(audit.records())
+
+
+def case_the_logs_own_records(audit):
+    audit.generate(2000, 2, 200)
+    audit.write(2, 20, 4000)
+    audit.run("prune", "--keep", "190d")
+    anchors = [r for r in audit.records() if r["event"]["action"] == "chain-anchor"]
+    assert any(r["nestbox"]["chain"]["reason"] == "prune" for r in anchors)
+    check(anchors)
+
+
+def case_records_of_real_boxes(audit):
+    """A payload run by the launcher of this build, if it can make a box here."""
+    try:
+        nestbox = program(audit.build, "runtime/commands/nestbox")
+    except AssertionError as missing:
+        raise Skip("the launcher is not built") from missing
+    logs = os.path.join(audit.top, "nestbox")
+    policy = os.path.join(audit.top, "policy.json")
+    os.mkdir(logs)
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "audit": {"sinks": [{"type": "file", "path": logs}]}}, stream)
+    # The build's launcher has no libexec beside it: the policy is compiled ahead, as `nestbox policy compile` does.
+    compiler = program(audit.build, "runtime/policy/nestbox-policy")
+    subprocess.run([compiler, "compile", "--output", policy + ".compiled", policy], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([nestbox, "exec", "--policy", policy, "/", "/bin/true"], env=audit.env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise Skip(f"no box can be made here with a log of its own: {done.stderr.strip()[:120]}")
+    refused = subprocess.run([nestbox, "exec", "--policy", policy, "--bind", "/nowhere:/mnt", "--pwd", "/nowhere", "/", "/bin/true"],
+                             env=audit.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    for _ in range(12):
+        refused = subprocess.run([nestbox, "exec", "--policy", policy, "/nowhere", "/bin/true"], env=audit.env, stderr=subprocess.DEVNULL, check=False)
+        assert refused.returncode == 125, refused
+    audit.logs = logs
+    check(audit.records())
+    kinds = {r["event"]["action"] for r in audit.records()}
+    assert kinds == {"config-loaded", "sandbox-start", "sandbox-end", "policy-denied", "events-suppressed"}, kinds
+    assert audit.run("verify") and audit.ids("--outcome", "success")

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The index: whatever happens to it or to the logs, the answers are those of reading everything."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+from audit import expect, hashes, stories
+
+INDEX = ".nestbox-index"
+
+
+def index(audit):
+    return os.path.join(audit.logs, INDEX)
+
+
+def same_answers(audit, what, sample=6):
+    """Some boxes, an owner and an image, by index and by reading."""
+    told = stories(audit.records())
+    chance = random.Random(len(told))
+    for box in chance.sample(sorted(told), min(sample, len(told))):
+        first = told[box][0]
+        expect(audit.ids("--id", box), {box: hashes(told[box])}, f"{what}: box")
+        job = first["condor"]["global_job_id"]
+        expect(audit.ids("--job", job), {box: hashes(told[box])}, f"{what}: job")
+        for option, value, of in (("--owner", first["condor"]["owner"], lambda r: r["condor"]["owner"]),
+                                  ("--image", first["container"]["image"]["name"],
+                                   lambda r: r["container"]["image"]["name"])):
+            want = {b: hashes(s) for b, s in told.items() if of(s[0]) == value}
+            expect(audit.ids(option, value), want, f"{what}: {option}")
+
+
+def append(audit, path, records):
+    """Lines of one log become the next lines of another: the index does not look at the chain."""
+    with open(path, "ab") as out:
+        out.write(b"".join(records))
+
+
+def lines_of(path):
+    with open(path, "rb") as log:
+        return log.readlines()
+
+
+def case_catches_up(audit):
+    audit.generate(2000, 2)
+    held = {}
+    for path in audit.files():
+        if path.endswith(".jsonl"):
+            held[path] = lines_of(path)
+            with open(path, "wb") as out:
+                out.writelines(held[path][:20])
+    audit.run("index")
+    for at in range(20, 60, 10):
+        for path, lines in held.items():
+            append(audit, path, lines[at:at + 10])
+        same_answers(audit, f"at line {at}", 2)
+    torn = held[path][60]
+    append(audit, path, [torn[:50]])
+    same_answers(audit, "a torn line", 2)
+    append(audit, path, [torn[50:], *held[path][61:]])
+    same_answers(audit, "the rest of it", 2)
+
+
+def case_follows_rotation_compression_and_moves(audit):
+    audit.generate(2000, 2)
+    audit.run("index")
+    before = os.stat(index(audit)).st_size
+    for path in audit.files():
+        if path.endswith(".jsonl"):
+            os.rename(path, path + ".20991231T000000.000000000Z")
+            with open(path, "wb") as out:
+                out.write(b"")
+    same_answers(audit, "rotated")
+    subprocess.run(["zstd", "-q", "--rm", *[p for p in audit.files() if not p.endswith("l")]], check=True)
+    same_answers(audit, "compressed")
+    os.rename(os.path.join(audit.logs, "wn000"), os.path.join(audit.logs, "elsewhere"))
+    same_answers(audit, "moved")
+    assert os.stat(index(audit)).st_size < before * 1.5, "recognised, not taken in again"
+
+
+def case_notices_rewritten_and_deleted_logs(audit):
+    audit.generate(2000, 2)
+    audit.run("index")
+    first, second = audit.files()[0], audit.files()[1]
+    shutil.copy(second, first)
+    same_answers(audit, "one log over another")
+    os.unlink(second)
+    same_answers(audit, "one log gone")
+    lines = lines_of(first)
+    with open(first, "wb") as out:
+        out.writelines(lines[: len(lines) // 2])
+    same_answers(audit, "a log cut short")
+
+
+def case_damaged_index(audit):
+    audit.generate(2000, 2)
+    audit.run("index")
+    with open(index(audit), "rb") as whole:
+        data = whole.read()
+    chance = random.Random(9)
+    for damage in (data[: len(data) // 2], b"no database" * 1000, b"", data[:4096] + os.urandom(4096) + data[8192:]):
+        with open(index(audit), "wb") as out:
+            out.write(damage)
+        told = stories(audit.records())
+        box = chance.choice(sorted(told))
+        found = audit.ids("--id", box)
+        if found != {box: hashes(told[box])}:
+            raise AssertionError(f"a damaged index of {len(damage)} bytes answered {found}")
+        audit.run("index", "--rebuild")
+    same_answers(audit, "rebuilt")
+
+
+def case_killed_at_any_instant(audit):
+    audit.generate(20000, 2)
+    chance = random.Random(11)
+    began = time.monotonic()
+    audit.run("index")
+    whole = time.monotonic() - began
+    for _ in range(15):
+        if chance.random() < 0.5 and os.path.exists(index(audit)):
+            os.unlink(index(audit))
+        victim = subprocess.Popen([audit.tool, "index", "--from", audit.logs], stdout=subprocess.DEVNULL, env=audit.env)
+        time.sleep(chance.random() * whole)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        same_answers(audit, "after SIGKILL", 1)
+
+
+def case_many_searches_at_once(audit):
+    audit.generate(20000, 2)
+    told = stories(audit.records())
+    boxes = sorted(told)[:12]
+    searches = [subprocess.Popen([audit.tool, "find", "--from", audit.logs, "--id", box, "--jsonl"], env=audit.env,
+                                 stdout=subprocess.PIPE) for box in boxes]
+    for box, search in zip(boxes, searches):
+        out, _ = search.communicate(timeout=120)
+        assert search.returncode == 0 and out.count(b"\n") == len(told[box]), f"{box}: {out[:200]}"
+
+
+def case_without_leave_to_write(audit):
+    """As nobody: the index is read, new lines are scanned; without an index everything is."""
+    audit.generate(20000, 2)
+    held = {}
+    for path in audit.files():
+        if path.endswith(".jsonl"):
+            held[path] = lines_of(path)
+            with open(path, "wb") as out:
+                out.writelines(held[path][:20])
+    audit.run("index")
+    os.chmod(audit.top, 0o755)
+    subprocess.run(["chmod", "-R", "go+rX", audit.logs], check=True)
+    os.chmod(index(audit), 0o644)
+    for path, lines in held.items():
+        append(audit, path, lines[20:40])
+    told = stories(audit.records())
+    boxes = [b for b, s in told.items() if len(s) == 2][-3:]
+    state = os.stat(index(audit))
+    for indexed in (True, False):
+        for box in boxes:
+            done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", audit.reachable(), "find",
+                                   "--from", audit.logs, "--id", box, "--jsonl"], env={"HOME": "/nonexistent"},
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            assert done.returncode == 0 and done.stdout.count(b"\n") == len(told[box]), done.stderr
+        if indexed:
+            after = os.stat(index(audit))
+            assert (state.st_mtime_ns, state.st_size) == (after.st_mtime_ns, after.st_size), "nobody wrote to it"
+            os.unlink(index(audit))
+
+
+def case_an_index_by_somebody_else_is_not_believed(audit):
+    audit.generate(20000, 2)
+    audit.run("index")
+    os.chown(index(audit), 65534, 65534)
+    for mode in (0o644, 0o666):
+        os.chmod(index(audit), mode)
+        told = stories(audit.records())
+        box = sorted(told)[0]
+        subprocess.run(["sqlite3", index(audit), "DELETE FROM blk"], check=True)
+        assert set(audit.ids("--id", box)) == {box}, "the records that it hides are found"
+
+
+def case_small_logs_get_none(audit):
+    audit.generate(400, 2)
+    told = stories(audit.records())
+    box = sorted(told)[0]
+    assert set(audit.ids("--id", box)) == {box}
+    assert not os.path.exists(index(audit)) and not os.listdir(audit.env["XDG_CACHE_HOME"])
+
+
+def case_cache_directory(audit):
+    """Logs in a directory that others may write to: the index goes elsewhere."""
+    audit.generate(20000, 2)
+    os.chmod(audit.logs, 0o1777)
+    same_answers(audit, "cache", 2)
+    assert not os.path.exists(index(audit))
+    assert os.listdir(os.path.join(audit.env["XDG_CACHE_HOME"], "nestbox"))
+
+
+def case_two_roots(audit):
+    audit.generate(2000, 2)
+    told = stories(audit.records())
+    one, two = (os.path.join(audit.logs, d) for d in ("wn000", "wn001"))
+    for box in sorted(told)[:4]:
+        out = audit.run("find", "--from", one, "--from", two, "--from", two, "--id", box, "--jsonl", where=False)
+        assert out.count("\n") == len(told[box]), "each record once, from whichever root"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input: one sentence with what, where and who must act, status 125, no payload."""
+import json
+import os
+
+from box import ended, refused, require
+
+OPTIONS = [
+    (["exec", "--nonsense", "/", "true"], "--nonsense"),
+    (["exec", "-Z", "/", "true"], "-Z"),
+    (["exec", "--memory", "12q", "/", "true"], "--memory"),
+    (["exec", "--memory=", "/", "true"], "--memory"),
+    (["exec", "--memory", "1", "/", "true"], "1MiB"),
+    (["exec", "--cpus", "-1", "/", "true"], "--cpus"),
+    (["exec", "--cpus", "nan", "/", "true"], "--cpus"),
+    (["exec", "--pids-limit", "0x10", "/", "true"], "--pids-limit"),
+    (["exec", "--pids-limit", "99999999999999999999", "/", "true"], "--pids-limit"),
+    (["exec", "--bind", "relative", "/", "true"], "--bind"),
+    (["exec", "--bind", "/a:/b:wr", "/", "true"], "ro"),
+    (["exec", "--bind", "/tmp:/../x", "/", "true"], "--bind"),
+    (["exec", "--bind", "/nowhere:/mnt", "/", "true"], "/nowhere"),
+    (["exec", "--env", "=x", "/", "true"], "--env"),
+    (["exec", "--pwd", "x", "/", "true"], "--pwd"),
+    (["exec", "--pwd", "/nowhere", "/", "true"], "/nowhere"),
+    (["exec", "--profile", "loose", "/", "true"], "profile"),
+    (["exec", "--status-fd", "1", "/", "true"], "--status-fd"),
+    (["exec", "--status-fd", "77", "/", "true"], "--status-fd"),
+    (["exec", "--user", "1:2:3", "/", "true"], "--user"),
+    (["exec", "--user", "+1", "/", "true"], "--user"),
+    (["exec", "--json", "/", "true"], "--explain"),
+    (["exec", "--memory"], "--memory"),
+    (["exec", "/"], "COMMAND"),
+    (["exec"], "IMAGE"),
+    (["exec", "", "true"], "IMAGE"),
+    (["exec", "/", ""], "COMMAND"),
+    (["exec", "/nowhere", "true"], "/nowhere"),
+    (["exec", "/etc/passwd", "true"], "not a directory"),
+    (["exec", "--policy", "/nowhere.json", "/", "true"], "/nowhere.json"),
+    (["nonsense"], "nonsense"),
+]
+
+
+def case_options(live):
+    for args, word in OPTIONS:
+        refused(live.run(*args), word)
+
+
+def case_root_does_not_run_as_root(live):
+    if not live.caller.is_root:
+        refused(live.run("exec", "--user", "0", "/", "true"), "only root")
+        refused(live.run("exec", "--as-root", "/", "true"), "only root")
+        return
+    refused(live.run("exec", "--user", "0", "/", "true"), "--as-root")
+    done = live.run("exec", "--as-root", "/", "/usr/bin/id", "-u")
+    ended(done, 0, "0")
+
+
+def policy_file(live, name, text, mode=0o644):
+    path = live.path(name)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def case_policies(live):
+    for name, text, word in (("unknown.json", '{"version":1,\n"mountz":[]}', "mountz"), ("twice.json", '{"version":1,"version":1}', "version"),
+                             ("broken.json", '{"version":1', "broken.json"), ("value.json", '{"version":1,\n"limits":{"pids":"many"}}', ":2")):
+        refused(live.run("exec", "--policy", policy_file(live, name, text), "/", "true"), word)
+
+
+def case_policy_writable_by_others(live):
+    path = policy_file(live, "writable.json", '{"version":1}', 0o666)
+    refused(live.run("exec", "--policy", path, "/", "true"), "writable", "chmod")
+
+
+def case_policy_applies(live):
+    path = policy_file(live, "env.json", json.dumps({"version": 1, "environment": {"set": {"SITE": "here"}, "drop": ["SECRET_*"]}}))
+    done = live.run("exec", "--policy", path, live.image, "env", env={**live.env, "SECRET_X": "1", "KEPT": "2"})
+    ended(done, 0)
+    require("SITE=here" in done.stdout and "SECRET_X" not in done.stdout and "KEPT=2" in done.stdout, done.stdout)
+
+
+def case_policy_is_never_half_done(live):
+    """What the policy asks for and nestbox can't give refuses the start; it is not left out silently."""
+    sink = policy_file(live, "sink.json", '{"version":1,\n"audit":{"sinks":[{"type":"journald"}],"on_failure":"refuse"}}')
+    refused(live.run("exec", "--policy", sink, "/", "/bin/echo", "RAN"), "sink", "sink.json:2")
+    mount = policy_file(live, "mount.json", json.dumps({"version": 1, "mounts": [{"source": live.image}]}))
+    ended(live.run("exec", "--policy", mount, live.image, "ls", live.image + "/bin/busybox"), 0)
+    if live.caller.name == "user":
+        group = policy_file(live, "group.json", '{"version":1,"identity":{"refuse_groups":[%d]}}' % live.caller.payload_uid)
+        refused(live.run("exec", "--policy", group, "/", "/bin/echo", "RAN"), "group")
+
+
+def wrap(live, job=None, machine=None, **env):
+    names = {"_CONDOR_JOB_AD": job, "_CONDOR_MACHINE_AD": machine, **env}
+    return live.run("wrap", "/bin/echo", "RAN", env={k: v for k, v in names.items() if v is not None})
+
+
+def case_ads(live):
+    if live.caller.is_root:
+        refused(wrap(live), "uid 0")
+        return
+    fifo, link, huge = live.path("fifo"), live.path("link"), live.path("huge")
+    os.mkfifo(fifo, 0o666)
+    os.symlink("/etc/passwd", link)
+    with open(huge, "wb") as stream:
+        stream.truncate(1 << 30)
+    bad = policy_file(live, "bad.ad", "ClusterId = 1\nthis is no ad\n")
+    nul = policy_file(live, "nul.ad", "ClusterId = 1\nA = \"\0\"\n")
+    text = policy_file(live, "text.ad", 'Memory = "lots"\nCpus = 1\n')
+    for path, word in ((fifo, "regular"), (link, "link"), (huge, "bytes"), (bad, ":2"), (nul, ":2"), ("/nowhere.ad", "/nowhere.ad")):
+        refused(wrap(live, job=path), word)
+    refused(wrap(live, machine=text), "Memory")
+
+
+def case_wrapper_without_command(live):
+    refused(live.run("wrap"), "executable")
+    refused(live.run("wrap", ""), "executable")
+
+
+def case_directory_as_stdin(live):
+    fd = os.open("/", os.O_RDONLY)
+    refused(live.run("exec", "/", "true", stdin=fd), "descriptor 0", "directory")
+    os.close(fd)
+
+
+def case_no_memory_for_a_process(live):
+    if live.caller.name != "user":
+        return
+    done = live.run("--nproc=1", live.nestbox, "exec", "/", "/bin/sh", "-c", "echo RAN", program="prlimit")
+    ended(done, 125)
+    require("RAN" not in done.stdout, "a payload ran")
+
+
+def case_every_step_that_fails(live):
+    """Row by row: status 125, no payload, nothing left behind (looked at after each case)."""
+    rows = len(json.loads(live.run("exec", "--explain", "--json", live.image, "true").stdout)["rows"])
+    require(rows > 20, f"{rows} rows")
+    for row in range(rows):
+        done = live.run("exec", live.image, "sh", "-c", "echo RAN", program=live.broken, env={**live.env, "NESTBOX_FAIL_AT": str(row)})
+        require(done.returncode == 125 and "RAN" not in done.stdout, f"row {row}: {done.returncode} {done.stdout!r} {done.stderr!r}")

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered: a start and an end record of each box, chained, found again by the search tool."""
+import glob
+import hashlib
+import json
+import os
+import threading
+import time
+import uuid
+
+from box import ended, refused, require
+
+
+def log_of(live):
+    name = "audit-0.jsonl" if live.caller.is_root else f"audit-{live.caller.payload_uid}.jsonl"
+    return os.path.join("/var/log/nestbox", name)
+
+
+def parsed(path):
+    """A log's records. A line that a killed keeper left torn is no record (the next writer closes it)."""
+    found = []
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                require(not line.endswith("}\n"), f"damaged, and not torn: {line}")
+    return found
+
+
+def records(live, mark):
+    lines = parsed(log_of(live))
+    ids = {r["nestbox"]["id"] for r in lines if mark in json.dumps(r.get("process", {}).get("args", ""))}
+    return [r for r in lines if r["nestbox"].get("id") in ids]
+
+
+def case_two_records(live):
+    mark = uuid.uuid4().hex
+    ended(live.sh(f": {mark}; exit 3"), 3)
+    found = records(live, mark)
+    require([r["event"]["action"] for r in found] == ["sandbox-start", "sandbox-end"], str(found))
+    start, end = found
+    require(end["process"]["exit_code"] == 3 and end["event"]["outcome"] == "failure", str(end))
+    require(start["user"]["id"] == str(live.caller.payload_uid), str(start["user"]))
+    trust = "root" if live.caller.is_root else "same-uid"
+    require(start["nestbox"]["trust"] == trust and start["nestbox"]["ns"]["pid"].isdigit(), str(start["nestbox"]))
+    require(start["nestbox"]["effective"]["proc_mode"] == "fresh", str(start["nestbox"]["effective"]))
+
+
+def case_signal_in_the_record(live):
+    mark = uuid.uuid4().hex
+    ended(live.sh(f": {mark}; kill -9 $$"), -9)
+    end = records(live, mark)[-1]
+    require(end["nestbox"]["exit"] == {"kind": "signal", "signal": 9}, str(end["nestbox"]["exit"]))
+
+
+def case_odd_arguments(live):
+    mark = uuid.uuid4().hex
+    ended(live.run("exec", live.image, "true", mark, "new\nline", '"quote"', "\x1b[2J", "‮", b"\xff\xfe".decode("latin1"), "x" * 100000), 0)
+    require(len(records(live, mark)) == 2, "not two records")
+
+
+def case_no_record_no_payload(live):
+    policy = live.path("no-log.json")
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "audit": {"sinks": [{"type": "file", "path": "/proc/nowhere"}], "on_failure": "refuse"}}, stream)
+    done = live.run("exec", "--policy", policy, live.image, "sh", "-c", "echo RAN", env={"PATH": "/usr/bin:/bin"})
+    if done.returncode == 0:  # the caller's own log may stand in by hand: then there is one
+        require(not live.caller.is_root and "RAN" in done.stdout, "no record and a payload")
+    else:
+        ended(done, 125, "/proc/nowhere")
+
+
+def case_found_again(live):
+    mark = uuid.uuid4().hex
+    ended(live.sh(f": {mark}"), 0)
+    box = records(live, mark)[0]["nestbox"]["id"]
+    done = live.run("audit", "find", "--from", "/var/log/nestbox", "--id", box, "--json") if live.caller.is_root else None
+    if done is not None:
+        ended(done, 0, box)
+        ended(live.run("audit", "verify", "--from", log_of(live)), 0)
+
+
+def case_own_log_of_an_ordinary_user(live):
+    """Without access to the site's log, by hand, a user keeps his own; the payload doesn't see it."""
+    if live.caller.name != "user":
+        return
+    state = live.path("state")
+    os.mkdir(state)
+    os.chown(state, live.caller.payload_uid, live.caller.payload_uid)
+    policy = live.path("other-log.json")
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "base": "none", "audit": {"sinks": [{"type": "file", "path": "/nowhere/log"}]}}, stream)
+    done = live.run("exec", "--policy", policy, "/", "/bin/ls", state + "/nestbox", env={**live.env, "XDG_STATE_HOME": state})
+    ended(done, 0)
+    require(glob.glob(state + "/nestbox/*.jsonl") and done.stdout == "", f"{done.stdout} {os.listdir(state)}")
+
+
+def sha256(path):
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
+
+
+def case_hash_of_the_executable(live):
+    """The start record's, however the executable is named; what can't be hashed isn't executed."""
+    policy = live.path("hash.json")
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "audit": {"hash_executable": True}}, stream)
+    scratch = live.path("hash-scratch")
+    os.mkdir(scratch)
+    os.chown(scratch, live.caller.payload_uid, live.caller.payload_uid)
+    script = os.path.join(scratch, "job.sh")
+    with open(script, "w", encoding="utf-8") as stream:
+        stream.write("#!/bin/sh\nexit 3\n")
+    with open(os.path.join(scratch, "unreadable"), "w", encoding="utf-8") as stream:
+        stream.write("#!/bin/sh\nexit 0\n")
+    os.chmod(script, 0o755)
+    os.chmod(os.path.join(scratch, "unreadable"), 0o711)
+    busybox = sha256(os.path.join(live.image, "bin/busybox"))
+    cases = [(["true"], 0, busybox), (["/bin/true"], 0, busybox), (["./job.sh"], 3, sha256(script)), ([script], 3, sha256(script)),
+             (["./no-such-file"], 127, None), (["no-such-command"], 127, None), (["./unreadable"], 126, None), (["/etc"], 126, None)]
+    for command, status, want in cases:
+        mark = uuid.uuid4().hex
+        ended(live.run("exec", "--policy", policy, "--scratch", scratch, "--pwd", scratch, live.image, *command, mark), status)
+        start = records(live, mark)[0]
+        require(start["event"]["action"] == "sandbox-start" and start["process"].get("hash", {}).get("sha256") == want, f"{command}: {start}")
+    mark = uuid.uuid4().hex
+    ended(live.sh(f": {mark}"), 0)
+    require("hash" not in records(live, mark)[0]["process"], "a hash that the policy doesn't ask for")
+
+
+def case_executable_without_an_end(live):
+    """A file of 8 TiB that is one hole: the job can be ended while it is read, and its wall time ends it too."""
+    policy = live.path("hash-endless.json")
+    scratch = live.path("hash-endless")
+    os.mkdir(scratch)
+    endless = os.path.join(scratch, "endless")
+    with open(endless, "wb") as stream:
+        stream.truncate(8 << 40)
+    os.chmod(endless, 0o755)
+    for path in (scratch, endless):
+        os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
+    command = ["exec", "--policy", policy, "--scratch", scratch, "--pwd", scratch, live.image, endless]
+    for limits, words in (({"wall_time": 2}, "wall time"), ({}, "signal 15")):
+        with open(policy, "w", encoding="utf-8") as stream:
+            json.dump({"version": 1, "audit": {"hash_executable": True}, "limits": limits}, stream)
+        process = live.start(*command)
+        try:
+            if not limits:
+                time.sleep(1)  # earlier, and the signal may end nestbox before it listens
+                process.terminate()
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        require(process.returncode == (125 if limits else process.returncode) and words in said.decode(), f"{process.returncode} {said}")
+    os.unlink(endless)
+
+
+def case_executable_that_changes_is_not_executed(live):
+    policy = live.path("hash.json")
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "audit": {"hash_executable": True}}, stream)
+    big = os.path.join(live.image, "big")
+    with open(big, "wb") as stream:
+        stream.write(b"#!/bin/sh\necho RAN\nexit 0\n" + bytes(20 << 20))
+    os.chmod(big, 0o755)
+    ended(live.run("exec", "--policy", policy, live.image, "/big"), 0, "RAN")
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            os.chmod(big, 0o755)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        refused(live.run("exec", "--policy", policy, live.image, "/big"), "/big", "changed")
+    finally:
+        stop.set()
+        thread.join()
+
+
+def case_payload_is_found_by_its_pid(live):
+    """Its number on the worker, which an IDS sees, stands in the end record."""
+    mark = uuid.uuid4().hex
+    process = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; sleep 60; exit 0")
+    require(process.stdout.readline() == b"up\n", "no start")
+    seen = None
+    for _ in range(200):
+        seen = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if mark in command_line(pid) and int(pid) != process.pid]
+        if len(seen) == 1:
+            break
+        time.sleep(0.02)
+    require(len(seen) == 1, f"the payload's processes: {seen}")
+    process.terminate()
+    process.wait()
+    start, end = records(live, mark)
+    attested = end["nestbox"]["attested"]
+    require(attested["payload_pid"] == seen[0] and attested["keeper_pid"] == str(process.pid), f"{attested} {seen}")
+    require(attested["init_pid"] == start["nestbox"]["attested"]["init_pid"], f"{attested}")
+    require(start["@timestamp"] <= attested["payload_start"] <= end["process"]["end"], f"{attested}")
+    if live.caller.is_root:
+        ended(live.run("audit", "find", "--from", log_of(live), "--pid", seen[0], "--id", end["nestbox"]["id"]), 0, end["nestbox"]["id"])
+
+
+def command_line(pid):
+    """Of a payload: pid 1 of its box and its keeper have nestbox' own."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            words = stream.read().decode("latin1")
+        return words if words.startswith("sh\0-c") else ""
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

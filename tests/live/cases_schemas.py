@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What --json prints, and what boxes and logs hold, is what the installed schemas say: no member more, none of another kind."""
+import copy
+import glob
+import json
+import os
+import time
+import uuid
+
+import jsonschema
+
+from box import UID, ended, require
+from cases_check import mounted
+from collect_lab import collector
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.path.join(HERE, "..", "data")
+
+
+def schema(live, name):
+    prefix = os.path.dirname(os.path.dirname(live.nestbox))
+    with open(f"{prefix}/share/nestbox/schemas/{name}.json", encoding="utf-8") as stream:
+        read = json.load(stream)
+    jsonschema.Draft202012Validator.check_schema(read)
+    return jsonschema.Draft202012Validator(read)
+
+
+def fits(validator, value, what):
+    wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+    require(not wrong, f"{what}: {wrong[:5]}")
+
+
+def asked(live, name, *args, statuses=(0,)):
+    """The answer of a verb, by its schema; and that the schema would see a member more."""
+    done = live.run(*args)
+    require(done.returncode in statuses, f"{args}: status {done.returncode}: {done.stderr}")
+    validator, value = schema(live, name), json.loads(done.stdout)
+    fits(validator, value, " ".join(args))
+    require(value["schema_version"] == 1, done.stdout)
+    require(not validator.is_valid({**value, "undocumented": 1}), f"{name}: the schema takes whatever comes")
+    return value
+
+
+def policy(live, **keys):
+    top = live.path("schemas-" + uuid.uuid4().hex[:8])
+    os.makedirs(top + "/log")
+    os.chmod(top + "/log", 0o1777)
+    path = top + "/policy.json"
+    with open(path, "w", encoding="ascii") as stream:
+        json.dump({"version": 1, "audit": {"sinks": [{"type": "file", "path": top + "/log"}]}, **keys}, stream)
+    return path, top + "/log"
+
+
+def case_plan(live):
+    asked(live, "explain", "exec", "--explain", "--json", "/", "true")
+    asked(live, "explain", "exec", "--explain", "--json", "--profile", "strict", "--net", "-B", "/etc:/mnt:ro", live.image, "true")
+
+
+def case_running_boxes(live):
+    box = live.start("exec", live.image, "sleep", "600")
+    try:
+        for _ in range(3000):
+            lines = [json.loads(line) for line in live.run("ps", "--json").stdout.splitlines()]
+            if [one for one in lines if one.get("keeper_pid") == box.pid and one.get("state") == "running"]:
+                break
+            time.sleep(0.02)
+        own = [one for one in lines if one.get("keeper_pid") == box.pid]
+        require(own, f"the box is not among {lines}")
+        validator = schema(live, "ps")
+        for one in lines:
+            fits(validator, one, "ps --json")
+        require(not validator.is_valid({**own[0], "undocumented": 1}), "the schema takes whatever comes")
+    finally:
+        box.terminate()
+        box.communicate()
+
+
+def case_worker(live):
+    for captured in sorted(glob.glob(f"{DATA}/identity/*/")):
+        if os.path.exists(captured + "cgroup"):
+            asked(live, "identity", "identity", "--format", "json", "--from", captured)
+    asked(live, "identity", "identity", "--format", "json")
+    asked(live, "doctor", "doctor", "--json", statuses=(0, 1, 2))
+    asked(live, "check", "check", "--json", statuses=(0, 1, 2))
+
+
+def case_policies(live):
+    shown = asked(live, "policy-show", "policy", "show", "--json")
+    keys = json.loads(live.run("policy", "schema").stdout)["properties"]
+    require(shown["policy"] and set(shown["policy"]) <= set(keys), f"{sorted(set(shown['policy']) - set(keys))}")
+    path, _ = policy(live)
+    asked(live, "policy-check", "policy", "check", "--json", path)
+    path, _ = policy(live, nosuchkey=1)
+    asked(live, "policy-check", "policy", "check", "--json", path, statuses=(1,))
+
+
+def case_inside_a_box(live):
+    done = live.run("exec", live.image, "cat", "/run/nestbox/status.json")
+    ended(done, 0)
+    validator, value = schema(live, "status"), json.loads(done.stdout)
+    fits(validator, value, "status.json")
+    require(not validator.is_valid({**value, "undocumented": 1}), "the schema takes whatever comes")
+
+
+def members(value):
+    """Every object in it."""
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from members(inner)
+
+
+def records(path):
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue  # torn by a case on purpose: verify's business
+
+
+def case_records(live):
+    path, log = policy(live)
+    ended(live.run("exec", "--policy", path, live.image, "sh", "-c", "exit 3"), 3)
+    ended(live.run("exec", "--policy", path, live.image, "sh", "-c", "kill -9 $$"), -9)
+    ended(live.run("exec", "--policy", path, "-B", "/nowhere:/mnt", live.image, "true"), 125)
+    found = asked(live, "audit-find", "audit", "find", "--json", "--since", "1h", "--from", log)
+    require(len(found["boxes"]) >= 2, str(found))
+    asked(live, "audit-verify", "audit", "verify", "--json", "--from", log)
+    with open(glob.glob(log + "/*.jsonl")[0], encoding="ascii") as stream:
+        whole = stream.read()
+    with open(live.path("damaged.jsonl"), "w", encoding="ascii") as stream:
+        stream.write(whole.replace('"kind":"event"', '"kind":"Event"', 1))
+    wrong = asked(live, "audit-verify", "audit", "verify", "--json", "--from", live.path("damaged.jsonl"), statuses=(1,))
+    require(wrong["faults"] == len([one for one in wrong["findings"] if one["severity"] == "fault"]) > 0, str(wrong))
+    validator = schema(live, "audit-record")
+    own = [one for name in glob.glob(log + "/*.jsonl") for one in records(name)]
+    require({"sandbox-start", "sandbox-end", "config-loaded"} == {one["event"]["action"] for one in own}, f"{len(own)} records")
+    for one in own:
+        fits(validator, one, one["event"]["action"])
+    for number in range(sum(1 for _ in members(own[0]))):
+        more = copy.deepcopy(own[0])
+        at = list(members(more))[number]
+        at["Undocumented"] = 1
+        require(not validator.is_valid(more), f"the schema takes whatever comes in {at}")
+
+
+WORKER = ("MesosTaskID", "MesosContainerID", "MesosContainerName", "MesosAgentID", "MesosFrameworkID", "WorkerContainerRuntime",
+          "WorkerContainerID", "WorkerContainerImage", "WorkerContainerImageID", "WorkerPhysicalHost", "WorkerOrchestrator",
+          "WorkerTaskID", "K8SPodName", "K8SNamespace", "K8SPhysicalHostName", "K8SPodUID", "K8SContainerName")
+JOB = ("GlobalJobId", "Owner", "User", "AccountingGroup", "JobBatchName", "RemoteHost", "ScheddName", "x509UserProxySubject",
+       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId")
+CLAIMED = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "K8S_POD_NAME", "PANDAID", "DIRACJOBID", "HOSTNAME")
+
+
+def case_records_of_a_known_job(live):
+    """Everything that can be known of a worker and a job at once."""
+    mark = uuid.uuid4().hex
+    os.makedirs("/run/nestbox", exist_ok=True)
+    with open(live.path("known.ad"), "w", encoding="ascii") as stream:
+        stream.write("".join(f'{name} = "{mark}"\n' for name in JOB) + "ClusterId = 7\nProcId = 0\nNumShadowStarts = 1\n")
+    env = {**live.env, "_CONDOR_JOB_AD": live.path("known.ad"), **{name: mark for name in CLAIMED}}
+    with mounted("/run/nestbox", "-o", "mode=755"):
+        with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
+            stream.write("".join(f'{name} = "{name}"\n' for name in WORKER))
+        job = ["wrap", "/bin/true"]
+        if live.caller.is_root:  # whose jobs are refused: as HTCondor does, it becomes the job's user
+            ended(live.run("--reuid", str(UID), "--regid", str(UID), "--clear-groups", live.nestbox, *job, program="setpriv",
+                           env=env), 0)
+        else:
+            ended(live.run(*job, env=env), 0)
+    validator = schema(live, "audit-record")
+    found = [one for name in glob.glob("/var/log/nestbox/*.jsonl") for one in records(name) if mark in json.dumps(one)]
+    require(len(found) == 2, f"{len(found)} records")
+    for one in found:
+        fits(validator, one, one["event"]["action"])
+    require({"condor", "wlcg", "mesos", "k8s", "container", "orchestrator"} <= set(found[0]), str(sorted(found[0])))
+
+
+def case_records_of_other_cases(live):
+    """What the cases before this one left in the log."""
+    ended(live.run("exec", live.image, "true"), 0)
+    validator, kinds = schema(live, "audit-record"), set()
+    for name in glob.glob("/var/log/nestbox/*.jsonl*"):
+        for one in records(name):
+            if "nestbox" in one and one["nestbox"].get("version"):
+                fits(validator, one, f"{name}: {one.get('event', {}).get('action')}")
+                kinds.add(one["event"]["action"])
+    require({"sandbox-start", "sandbox-end"} <= kinds, str(kinds))
+
+
+def case_collected_records(live):
+    with collector(live) as c:
+        ended(c.sh("exit 3"), 3)
+        validator, found = schema(live, "audit-record"), list(records(c.log + "/audit-collector.jsonl"))
+        require({"config-loaded", "sandbox-start", "sandbox-end"} <= {one["event"]["action"] for one in found}, str(len(found)))
+        for one in found:
+            fits(validator, one, one["event"]["action"])
