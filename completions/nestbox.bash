@@ -58,7 +58,7 @@ _nestbox_run()
 	for ((i = 2; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--*=*) ;;
-		--bind | --pwd | --scratch | --env | --memory | --cpus | --pids-limit | --profile | --policy | --user | --status-fd | -B | -S)
+		--bind | --pwd | --scratch | --env | --memory | --cpus | --pids-limit | --profile | --policy | --secret | --user | --status-fd | -B | -S)
 			_nestbox_skip_value || return 0
 			;;
 		-*) ;;

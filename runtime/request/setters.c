@@ -27,6 +27,16 @@ static int bind_option(nb_bind *b, const char *s, size_t n, nb_error *e)
 	return 0;
 }
 
+/* "/data/", as shells complete it, is /data. What can't be made clean stays, and the planner judges it. */
+static void tidy(const char **path, size_t *len)
+{
+	const char *clean = nb_path_tidy(*path, *len);
+	if (clean == NULL)
+		return;
+	*path = clean;
+	*len = strlen(clean);
+}
+
 static int one_bind(nb_request *r, const char *s, size_t n, nb_error *e)
 {
 	const char *end = s + n, *colon = memchr(s, ':', n);
@@ -47,6 +57,8 @@ static int one_bind(nb_request *r, const char *s, size_t n, nb_error *e)
 	if (b->source_len == 0 || b->target_len == 0 || b->source[0] != '/' || b->target[0] != '/')
 		return nb_fail(e, NB_REQUEST, 0, "'%.*s' is not SOURCE[:TARGET[:ro|rw]] with absolute paths",
 			       (int)(n > 200 ? 200 : n), s);
+	tidy(&b->source, &b->source_len);
+	tidy(&b->target, &b->target_len);
 	r->bind_count++;
 	return 0;
 }
@@ -71,8 +83,8 @@ int nb_set_pwd(nb_request *r, const char *v, nb_error *e)
 
 int nb_set_scratch(nb_request *r, const char *v, nb_error *e)
 {
-	r->scratch = v;
-	return nb_path_clean(v) && v[1] != '\0'
+	r->scratch = nb_path_tidy(v, strlen(v));
+	return r->scratch != NULL && r->scratch[1] != '\0'
 		       ? 0
 		       : nb_fail(e, NB_REQUEST, 0, "'%.200s' is not an absolute path below /", v);
 }

@@ -37,12 +37,40 @@ OPTIONS = [
     (["exec", "/etc/passwd", "true"], "not a directory"),
     (["exec", "--policy", "/nowhere.json", "/", "true"], "/nowhere.json"),
     (["nonsense"], "nonsense"),
+    (["help", "nonsense"], "nonsense"),
+    (["version", "nonsense"], "nonsense"),
+    (["kill", "--grace=soon", "x"], "soon"),
+    (["kill", "--grace=1s", "no-such-box"], "no-such-box"),
+    (["metrics", "--format=loose"], "--format"),
+    (["doctor", "--user=nonsense"], "--user"),
 ]
 
 
 def case_options(live):
     for args, word in OPTIONS:
         refused(live.run(*args), word)
+
+
+def case_why_it_is_not_executed(live):
+    """execve(2)'s errors mislead: a missing interpreter is "no such file", a directory "permission denied"."""
+    programs = [("no-interpreter", "#!/no/such/interpreter\n", 0o755, 127, "interpreter"), ("crlf", "#!/bin/sh\r\n", 0o755, 127, "interpreter"),
+                ("no-line", "echo\n", 0o755, 126, "#!"), ("empty", "", 0o755, 126, "#!"), ("no-mode", "#!/bin/sh\n", 0o644, 126, "chmod +x")]
+    for name, text, mode, status, word in programs:
+        path = policy_file(live, name, text, mode)
+        done = live.run("exec", "/", path)
+        ended(done, status)
+        require(path in done.stderr and word in done.stderr and "the user must" in done.stderr, done.stderr)
+    done = live.run("exec", "/", live.dir)
+    ended(done, 126)
+    require("directory" in done.stderr, done.stderr)
+    ended(live.run("exec", "/", "/no/such/program"), 127, "cannot execute /no/such/program: No such file or directory")
+
+
+def case_help_of_wrap(live):
+    """Nothing after 'wrap' is an option, so its help is had in the other way."""
+    done = live.run("help", "wrap")
+    ended(done, 0)
+    require("nestbox wrap COMMAND" in done.stdout, done.stdout)
 
 
 def case_root_does_not_run_as_root(live):
