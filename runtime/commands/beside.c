@@ -35,11 +35,12 @@ int nb_command_version(int argc, char **argv, char **env)
 
 /* Nothing after 'wrap' is an option, --help neither: 'nestbox help wrap' tells. */
 static const char wrap_usage[] =
-	"Usage: nestbox wrap COMMAND [ARG...]\n\n"
+	"Usage: nestbox [--explain [--json]] wrap COMMAND [ARG...]\n\n"
 	"What LIBEXECDIR/nestbox/user-job-wrapper, HTCondor's USER_JOB_WRAPPER, does: runs COMMAND in a box, by\n"
 	"the site's policy and what the starter says of the job (_CONDOR_SCRATCH_DIR, _CONDOR_JOB_AD,\n"
 	"_CONDOR_MACHINE_AD). Nothing after 'wrap' is an option. When no box can be made, the sentence also goes\n"
-	"to the file that _CONDOR_WRAPPER_ERROR_FILE names.\n\n"
+	"to the file that _CONDOR_WRAPPER_ERROR_FILE names. --explain, before the verb, prints what would be done\n"
+	"and does nothing.\n\n"
 	"Exit status: the command's own; 125 nestbox could not run it, 126 not executable, 127 not found.\n";
 
 int nb_command_help(int argc, char **argv, char **env)

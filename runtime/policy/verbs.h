@@ -8,6 +8,7 @@ typedef struct nb_policy_options {
 	const char *verb, *word; /* word: FILE or KEY */
 	const char *output, *sysconfdir, *worker_d;
 	bool json, built_in, reference, help, version;
+	uint32_t given; /* which, by their place in the table */
 	int64_t fd, owner, caller; /* -1: not given */
 } nb_policy_options;
 

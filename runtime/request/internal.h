@@ -22,4 +22,6 @@ int nb_set_json(nb_request *r, const char *v, nb_error *e);
 int nb_set_as_root(nb_request *r, const char *v, nb_error *e);
 int nb_set_net(nb_request *r, const char *v, nb_error *e);
 int nb_set_tty(nb_request *r, const char *v, nb_error *e);
+int nb_set_pid(nb_request *r, const char *v, nb_error *e);
+int nb_set_userns(nb_request *r, const char *v, nb_error *e);
 int nb_set_nothing(nb_request *r, const char *v, nb_error *e);

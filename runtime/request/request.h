@@ -66,6 +66,7 @@ typedef struct nb_request {
 	uint64_t memory_bytes, milli_cpus, pids; /* 0: as the policy says */
 	uint32_t profile;                        /* nb_asked_profile, 0: as the policy says */
 	bool clean_env, explain, json, as_root, private_net, user_given, tty;
+	bool own_pid, own_user; /* asked for: refused where the box would not have them */
 	uid_t uid; /* --user, only with user_given */
 	gid_t gid;
 	int status_fd;      /* -1: none */

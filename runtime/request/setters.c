@@ -173,8 +173,10 @@ FLAG(nb_set_json, json)
 FLAG(nb_set_as_root, as_root)
 FLAG(nb_set_net, private_net)
 FLAG(nb_set_tty, tty)
+FLAG(nb_set_pid, own_pid)
+FLAG(nb_set_userns, own_user)
 
-/* Asked for what every box has anyway (own pid and ipc namespaces, a user namespace): accepted as in Singularity. */
+/* Asked for what every box has anyway (an own ipc namespace): accepted as in Singularity. */
 int nb_set_nothing(nb_request *r, const char *v, nb_error *e)
 {
 	(void)r;

@@ -66,11 +66,39 @@ def case_why_it_is_not_executed(live):
     ended(live.run("exec", "/", "/no/such/program"), 127, "cannot execute /no/such/program: No such file or directory")
 
 
+def case_wrap_explained(live):
+    """The option stands before the verb; nothing is done, HTCondor is told nothing, and what stands behind is the job's."""
+    failure = live.path("wrapper-error")
+    env = {**live.env, "_CONDOR_WRAPPER_ERROR_FILE": failure}
+    done = live.run("--explain", "wrap", "/bin/echo", "RAN", "--json", env=env)
+    if live.caller.is_root:
+        refused(done, "uid 0")
+    else:
+        ended(done, 0)
+        require("execute /bin/echo" in done.stdout and "_CONDOR" not in done.stdout and "\nRAN" not in done.stdout, done.stdout)
+    require(not os.path.exists(failure), "HTCondor's error file was written")
+    refused(live.run("--explain", "exec", "/", "true"), "behind the verb")
+    refused(live.run("--explain", "--nonsense", "wrap", "true"), "wrap COMMAND")
+
+
+def case_accepted_is_kept(live):
+    """What Singularity's users ask for is had, or refused."""
+    own_user = live.run("exec", "-u", "/", "/bin/readlink", "/proc/self/ns/user")
+    if live.caller.name == "root":
+        refused(own_user, "--userns")
+    else:
+        ended(own_user, 0)
+        require(own_user.stdout.strip() != os.readlink("/proc/self/ns/user"), own_user.stdout)
+    ended(live.run("exec", "-p", "-i", "/", "/bin/true"), 0)
+    shared = policy_file(live, "shared.json", '{"version":1,"namespaces":{"proc":["shared"]}}')
+    refused(live.run("exec", "--pid", "--policy", shared, "/", "/bin/true"), "--pid", "shared.json:1")
+
+
 def case_help_of_wrap(live):
     """Nothing after 'wrap' is an option, so its help is had in the other way."""
     done = live.run("help", "wrap")
     ended(done, 0)
-    require("nestbox wrap COMMAND" in done.stdout, done.stdout)
+    require("wrap COMMAND" in done.stdout, done.stdout)
 
 
 def case_root_does_not_run_as_root(live):
