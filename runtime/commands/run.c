@@ -93,7 +93,8 @@ static int load_policy(const nb_request *r, planning *p, const nb_policy **ret_p
 				  .libexecdir = p->tree.libexecdir,
 				  .owner = p->tree.owner,
 				  .caller = getuid(),
-				  .given = r->policy };
+				  .given = r->policy,
+				  .seccomp = r->seccomp };
 	return nb_policy_load(&where, ret_policy, e);
 }
 

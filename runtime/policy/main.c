@@ -26,6 +26,7 @@ static const char help[] =
 	"  --output FILE      compile: write there ('-': standard output)\n"
 	"  --fd N             compile: write to that open descriptor; one sentence on failure (what the launcher "
 	"does)\n"
+	"  --seccomp FILE     this profile in place of the policy's own\n"
 	"  --built-in         the built-in default alone\n"
 	"  --sysconfdir DIR   another tree's SYSCONFDIR/nestbox\n"
 	"  --worker-policy DIR  in place of /etc/nestbox/policy.d\n"
@@ -65,6 +66,7 @@ static const struct {
 	{ "--output", TEXT, offsetof(nb_policy_options, output), "compile" },
 	{ "--sysconfdir", TEXT, offsetof(nb_policy_options, sysconfdir), reading },
 	{ "--worker-policy", TEXT, offsetof(nb_policy_options, worker_d), reading },
+	{ "--seccomp", TEXT, offsetof(nb_policy_options, seccomp), reading },
 	{ "--fd", NUMBER, offsetof(nb_policy_options, fd), "compile" },
 	{ "--owner", NUMBER, offsetof(nb_policy_options, owner), reading },
 	{ "--caller", NUMBER, offsetof(nb_policy_options, caller), reading },

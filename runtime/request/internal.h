@@ -5,6 +5,7 @@
 #include "request.h"
 
 int nb_set_policy(nb_request *r, const char *v, nb_error *e);
+int nb_set_seccomp(nb_request *r, const char *v, nb_error *e);
 int nb_set_profile(nb_request *r, const char *v, nb_error *e);
 int nb_set_bind(nb_request *r, const char *v, nb_error *e);
 int nb_set_pwd(nb_request *r, const char *v, nb_error *e);

@@ -16,6 +16,8 @@ static const nb_option options[] = {
 	{ "pids-limit", 0, "N", "most processes and threads at a time", nb_set_pids },
 	{ "profile", 0, "nested|strict", "may the payload make namespaces of its own", nb_set_profile },
 	{ "policy", 0, "FILE", "this policy in place of the site's", nb_set_policy },
+	{ "seccomp", 0, "FILE", "this system call filter, in the OCI format, in place of the policy's",
+	  nb_set_seccomp },
 	{ "secret", 0, "NAME", "of the policy's secrets only this one; may be repeated", nb_set_secret },
 	{ "user", 0, "UID[:GID]", "as root: the payload's user (default: SUDO_UID, else nobody)", nb_set_user },
 	{ "as-root", 0, NULL, "as root: really run the payload as uid 0", nb_set_as_root },

@@ -11,6 +11,13 @@ int nb_set_policy(nb_request *r, const char *v, nb_error *e)
 	return 0;
 }
 
+int nb_set_seccomp(nb_request *r, const char *v, nb_error *e)
+{
+	(void)e;
+	r->seccomp = v;
+	return 0;
+}
+
 int nb_set_profile(nb_request *r, const char *v, nb_error *e)
 {
 	r->profile = nb_streq(v, "nested") ? NB_ASKED_NESTED : nb_streq(v, "strict") ? NB_ASKED_STRICT : 0;

@@ -94,6 +94,24 @@ def case_accepted_is_kept(live):
     refused(live.run("exec", "--pid", "--policy", shared, "/", "/bin/true"), "--pid", "shared.json:1")
 
 
+def case_seccomp_file(live):
+    """A filter of the caller's own, in both profiles; one that is not to be trusted, or is none, refuses."""
+    mkdir = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}
+    own = policy_file(live, "own.json", json.dumps(mkdir))
+    if live.caller.name == "user":
+        os.chown(own, live.caller.payload_uid, live.caller.payload_uid)
+    policy = policy_file(live, "with-own.json", '{"version":1,"environment":{"set":{"SITE":"here"}}}')
+    for more in ([], ["--profile", "strict"], ["--policy", policy]):
+        done = live.sh("mkdir /tmp/x; echo $SITE", "--seccomp", own, *more)
+        require("not supported" in done.stderr and ("here" in done.stdout) == ("--policy" in more), f"{more}: {done.stdout} {done.stderr}")
+    explained = live.run("exec", "--explain", "--seccomp", own, "/", "true")
+    require(f"filter '{own}'" in explained.stdout and "(--seccomp)" in explained.stdout, explained.stdout)
+    refused(live.run("exec", "--seccomp", "/nowhere.json", "/", "true"), "--seccomp", "/nowhere.json")
+    refused(live.run("exec", "--seccomp", policy, "/", "true"), policy)
+    os.chmod(own, 0o666)
+    refused(live.run("exec", "--seccomp", own, "/", "true"), own, "not to be trusted")
+
+
 def case_help_of_wrap(live):
     """Nothing after 'wrap' is an option, so its help is had in the other way."""
     done = live.run("help", "wrap")
