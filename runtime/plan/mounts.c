@@ -123,7 +123,7 @@ static void scratch_rows(nb_planner *w)
 	char dir[NB_FACT_PATH], execute[NB_FACT_PATH];
 	if (r->scratch == NULL)
 		return;
-	uint32_t why = nb_put(w, r->verb == NB_VERB_WRAP ? "_CONDOR_SCRATCH_DIR" : "--scratch");
+	uint32_t why = nb_put(w, r->verb == NB_VERB_WRAP ? "_CONDOR_SCRATCH_DIR" : "--job-dir");
 	add_mount(w, r->scratch, r->scratch, why, NB_ROW_REQUIRED | NB_ROW_OWN_DIR);
 	if (r->verb != NB_VERB_WRAP)
 		return;
@@ -171,6 +171,19 @@ static void tmp_rows(nb_planner *w)
 	nb_add(w, NB_STEP_TMP, nb_put(w, "/var/tmp"), 0, why, NB_ROW_REQUIRED | NB_ROW_SHARE);
 }
 
+/* -S, as in Singularity: a directory of the box's own. Each has the size that the policy gives to /tmp. */
+static void own_dir_rows(nb_planner *w)
+{
+	const nb_request *r = w->p->request;
+	uint32_t why = r->own_dir_count ? nb_put(w, "--scratch") : 0;
+	for (uint32_t i = 0; i < r->own_dir_count; i++) {
+		nb_row *row = nb_add(w, NB_STEP_TMP, nb_put(w, r->own_dirs[i]), 0, why,
+				     NB_ROW_REQUIRED | NB_ROW_ALONE);
+		row->n = w->p->policy->tmp_bytes;
+		row->m = w->p->policy->tmp_inodes;
+	}
+}
+
 static void cover_rows(nb_planner *w)
 {
 	const nb_plan *p = w->p;
@@ -180,6 +193,7 @@ static void cover_rows(nb_planner *w)
 	tmp_rows(w);
 	policy_rows(w);
 	scratch_rows(w);
+	own_dir_rows(w);
 	nb_plan_features_passed(w);
 	if (!p->image_is_worker)
 		image_rows(w);

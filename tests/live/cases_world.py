@@ -34,10 +34,26 @@ def case_scratch(live):
     for path in (scratch, other):
         os.makedirs(path)
         os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
-    ended(live.run("exec", "--scratch", scratch, "/", "/usr/bin/touch", scratch + "/made"), 0)
+    ended(live.run("exec", "--job-dir", scratch, "/", "/usr/bin/touch", scratch + "/made"), 0)
     require(os.path.exists(scratch + "/made"), "scratch is not writable")
-    done = live.run("exec", "--scratch", scratch, "/", "/usr/bin/touch", other + "/made")
+    done = live.run("exec", "--job-dir", scratch, "/", "/usr/bin/touch", other + "/made")
     require(done.returncode != 0, "another directory is writable")
+
+
+def case_scratch_of_the_boxs_own(live):
+    """-S as in Singularity: nothing of the worker's directory of that name is seen, and nothing is left on it."""
+    there = live.path("there")
+    os.makedirs(there)
+    with open(there + "/secret", "w", encoding="ascii") as stream:
+        stream.write("x")
+    os.chmod(there, 0o777)
+    script = f"set -e; for d in {there} /made /a/b; do ls $d; echo x >$d/mine; done; cat /made/hosts/hostname /tmp/mine"
+    done = live.run("exec", "-S", f"{there}/,/made", "--scratch=/a/b", "-B", "/etc:/made/hosts:ro", "/", "/bin/sh", "-c", script)
+    require(done.returncode == 1 and done.stdout.split("\n")[0] == "hosts" and "/tmp/mine" in done.stderr, f"{done.stdout} {done.stderr}")
+    require(os.listdir(there) == ["secret"] and not os.path.exists("/made"), str(os.listdir(there)))
+    ended(live.run("exec", "-S", "/made", live.image, "sh", "-c", "echo ok >/made/x; cat /made/x"), 0, "ok")
+    refused(live.run("exec", "-S", "/", "/", "true"), "--scratch")
+    refused(live.run("exec", "-S", ",".join(f"/d{i}" for i in range(17)), "/", "true"), "more than 16")
 
 
 def case_a_slash_too_many(live):
@@ -46,7 +62,7 @@ def case_a_slash_too_many(live):
     os.makedirs(scratch)
     os.chown(scratch, live.caller.payload_uid, live.caller.payload_uid)
     ended(live.run("exec", "--bind", f"{live.dir}/:/mnt//", "/", "/bin/ls", "/mnt"), 0, "image")
-    ended(live.run("exec", "--scratch", scratch + "/", "/", "/usr/bin/touch", scratch + "/made"), 0)
+    ended(live.run("exec", "--job-dir", scratch + "/", "/", "/usr/bin/touch", scratch + "/made"), 0)
     if not live.caller.is_root:
         env = {**live.env, "_CONDOR_SCRATCH_DIR": live.path("slashes//dir_1")}
         ended(live.run("wrap", "/usr/bin/touch", scratch + "/again", env=env), 0)
