@@ -62,6 +62,7 @@ typedef struct nb_request {
 	const char *own_dirs[NB_MAX_OWN_DIRS]; /* --scratch: made for the box, gone with it */
 	uint32_t own_dir_count;
 	const char *scratch;      /* read-write directory at its own path: the starter's, or --job-dir; NULL: none */
+	const char *scratch_named; /* how the starter names it, where EXECUTE leads through a link; else NULL */
 	const char *error_file;   /* HTCondor's wrapper error file, or NULL */
 	const char *chirp_config; /* _CONDOR_CHIRP_CONFIG, or NULL */
 	const char *creds;        /* _CONDOR_CREDS: HTCondor's credential directory, claimed; or NULL */

@@ -188,6 +188,16 @@ def case_ads(live):
     refused(wrap(live, machine=text), "Memory")
 
 
+def case_job_in_no_slot(live):
+    """HTCondor's local universe: the machine ad is there and names nothing. In a slot that is a damaged ad."""
+    if live.caller.is_root:
+        return
+    empty, local, vanilla = policy_file(live, "empty.ad", ""), policy_file(live, "local.ad", "JobUniverse = 12\n"), policy_file(live, "vanilla.ad", "JobUniverse = 5\n")
+    ended(wrap(live, job=local, machine=empty), 0, "RAN")
+    refused(wrap(live, job=vanilla, machine=empty), "Memory")
+    refused(wrap(live, job=local, machine=policy_file(live, "half.ad", "Cpus = 1\n")), "Memory")
+
+
 def case_wrapper_without_command(live):
     refused(live.run("wrap"), "executable")
     refused(live.run("wrap", ""), "executable")

@@ -56,6 +56,33 @@ def case_scratch_of_the_boxs_own(live):
     refused(live.run("exec", "-S", ",".join(f"/d{i}" for i in range(17)), "/", "true"), "more than 16")
 
 
+def case_execute_behind_a_link(live):
+    """Sites lead EXECUTE to a bigger disk by a link. The starter names the link, the working directory is what it leads to: the
+    job may write there by both names, and sees no other job's directory by either."""
+    if live.caller.is_root:
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/var/lib"], check=True)
+    try:
+        os.makedirs("/var/lib/condor")
+        for real, link in ((live.path("disk"), "/var/lib/condor/execute"), ("/var/lib/condor/real", live.path("a-link")),
+                           (live.path("big"), live.path("z-link")), (live.path("z-big"), live.path("b-link"))):
+            for name in ("dir_1", "dir_2", "dir_3/scratch", "dir_3/user"):
+                os.makedirs(f"{real}/{name}")
+                os.chown(f"{real}/{name}", live.caller.payload_uid, live.caller.payload_uid)
+            os.symlink(real, link)
+            for name, parent in (("dir_1", ""), ("dir_3/scratch", "dir_3/")):
+                script = f"set -e; cat /proc/self/cwd/given; echo x >here; test -e {link}/{name}/here; echo y >{link}/{name}/there; " \
+                         f"ls {real} {link}/ {real}/{parent} {link}/{parent}; ls -d {link}/{parent}user 2>/dev/null || :"
+                with open(f"{real}/{name}/given", "w", encoding="ascii") as stream:
+                    stream.write("given\n")
+                done = live.run("wrap", "/bin/sh", "-c", script, cwd=f"{link}/{name}", env={**live.env, "_CONDOR_SCRATCH_DIR": f"{link}/{name}"})
+                ended(done, 0, "given")
+                require(set(os.listdir(f"{real}/{name}")) == {"given", "here", "there"}, str(os.listdir(f"{real}/{name}")))
+                require("dir_2" not in done.stdout and (not parent or f"{link}/dir_3/user" in done.stdout), done.stdout)
+    finally:
+        subprocess.run(["umount", "/var/lib"], check=True)
+
+
 def case_a_slash_too_many(live):
     """Shells complete directories with a slash, and the starter puts one behind the site's "EXECUTE = /scratch/"."""
     scratch = live.path("slashes", "dir_1")
