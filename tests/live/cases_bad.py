@@ -63,6 +63,7 @@ def case_why_it_is_not_executed(live):
     done = live.run("exec", "/", live.dir)
     ended(done, 126)
     require("directory" in done.stderr, done.stderr)
+    ended(live.run("run", live.image, "ls"), 127, "nestbox exec IMAGE COMMAND")
     ended(live.run("exec", "/", "/no/such/program"), 127, "cannot execute /no/such/program: No such file or directory")
 
 
