@@ -196,6 +196,7 @@ def case_job_in_no_slot(live):
     empty, local, vanilla = policy_file(live, "empty.ad", ""), policy_file(live, "local.ad", "JobUniverse = 12\n"), policy_file(live, "vanilla.ad", "JobUniverse = 5\n")
     ended(wrap(live, job=local, machine=empty), 0, "RAN")
     refused(wrap(live, job=vanilla, machine=empty), "Memory")
+    refused(wrap(live, job=local, machine=empty, _CONDOR_SLOT="slot1_1"), "Memory")
     refused(wrap(live, job=local, machine=policy_file(live, "half.ad", "Cpus = 1\n")), "Memory")
 
 
