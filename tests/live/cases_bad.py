@@ -3,7 +3,7 @@
 import json
 import os
 
-from box import ended, refused, require
+from box import Skip, ended, refused, require
 
 OPTIONS = [
     (["exec", "--nonsense", "/", "true"], "--nonsense"),
@@ -147,6 +147,23 @@ def case_policies(live):
 def case_policy_writable_by_others(live):
     path = policy_file(live, "writable.json", '{"version":1}', 0o666)
     refused(live.run("exec", "--policy", path, "/", "true"), "writable", "chmod")
+
+
+def case_namespace_without_root(live):
+    """A worker that is Apptainer's or a pilot's: root's files belong to nobody there. What others may write is refused as ever."""
+    if live.caller.name != "user":
+        return
+    uid = live.caller.payload_uid
+    inside = ["-U", f"--map-user={uid}", f"--map-group={uid}", live.nestbox, "exec"]
+    done = live.run(*inside, "/", "/usr/bin/id", "-u", program="unshare")
+    if "unshare failed" in done.stderr:
+        raise Skip("unshare --map-user")
+    ended(done, 0, str(uid))
+    loose = policy_file(live, "loose-inside.json", '{"version":1}', 0o666)
+    refused(live.run(*inside, "--policy", loose, "/", "true", program="unshare"), "not to be trusted")
+    theirs = policy_file(live, "theirs.json", '{"version":1}')
+    os.chown(theirs, uid + 1, uid + 1)
+    refused(live.run("exec", "--policy", theirs, "/", "true"), "not to be trusted")
 
 
 def case_policy_applies(live):
