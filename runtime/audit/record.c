@@ -8,7 +8,7 @@
 #include "members.h"
 #include "record_ids.h"
 
-enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, AD_TEXT = 1024 };
+enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, ARGS_CUT_BYTES = 4096, AD_TEXT = 1024 };
 
 void nb_life_limit(nb_life *life, const char *name, const char *value)
 {
@@ -40,23 +40,23 @@ void nb_record_host(nb_members *top, const nb_life *life)
 
 static void add_args(nb_members *m, const nb_plan *p)
 {
-	size_t used = 0, count = 0;
+	size_t used = 0, count = 0, most = m->t->json_most != 0 ? ARGS_CUT_BYTES : ARGS_MAX_BYTES;
 	const char *separator = "";
-	bool cut = false;
 	nb_member_name(m, "args");
 	nb_text_add(m->t, "[");
 	for (char *const *a = p->request->argv; *a != NULL; a++, count++) {
-		if (used + 2 > ARGS_MAX_BYTES)
+		if (used + 2 > most) {
+			m->t->cut = true;
 			continue;
+		}
 		nb_text_add(m->t, separator);
 		size_t before = m->t->used;
-		cut = nb_text_add_json(m->t, *a, ARG_MAX_BYTES) || cut;
+		nb_text_add_json(m->t, *a, ARG_MAX_BYTES);
 		used += m->t->used - before;
 		separator = ",";
 	}
 	nb_text_add(m->t, "]");
 	nb_member_u64(m, "args_count", count);
-	(void)cut;
 }
 
 void nb_record_process(nb_members *top, const nb_life *life)

@@ -92,6 +92,8 @@ typedef struct nb_text {
 	size_t size; /* bytes at `at`, the NUL included */
 	size_t used; /* bytes written, the NUL excluded */
 	bool full;
+	bool cut;         /* nb_text_add_json left something of a text out */
+	size_t json_most; /* not 0: of no text takes nb_text_add_json more bytes, whatever its caller allows */
 } nb_text;
 
 nb_text nb_text_over(char *memory, size_t size);

@@ -77,6 +77,7 @@ static void add_json_escape(nb_text *t, uint32_t c)
 bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 {
 	const unsigned char *p = (const unsigned char *)s;
+	max_bytes = t->json_most != 0 && t->json_most < max_bytes ? t->json_most : max_bytes;
 	size_t n = strnlen(s, max_bytes), i = 0, plain = 0;
 	nb_text_add_bytes(t, "\"", 1);
 	while (i < n) {
@@ -100,6 +101,7 @@ bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 	}
 	nb_text_add_bytes(t, s + plain, i - plain);
 	nb_text_add_bytes(t, "\"", 1);
+	t->cut = t->cut || s[i] != '\0';
 	return s[i] != '\0';
 }
 

@@ -37,9 +37,36 @@ int nb_keep_audit_open(nb_keeper *k, const nb_row *row, nb_error *e)
 	return nb_fail_add(e, " (the policy refuses payloads without a record, %s)", nb_plan_text(p, row->why));
 }
 
+/* head and event, no text longer than `most` (0: as the record allows). A collector has to find room in the line, too.
+ */
+static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *head, nb_text *event, nb_error *e)
+{
+	static const char cut[] = ",\"truncated\":true"; /* into "nestbox", which is the last object and open */
+	head->used = event->used = 0;
+	head->full = event->full = head->cut = event->cut = false;
+	head->json_most = event->json_most = most;
+	if (record(&k->life, head, event, e) != 0)
+		return -1;
+	if (head->cut || event->cut)
+		nb_text_add(head, cut);
+	return !head->full && head->used + event->used <= NB_COLLECT_TEXT_MAX
+		       ? 0
+		       : nb_fail(e, NB_BUG, 0, "an audit record is too long");
+}
+
+/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter. */
+static int compose_to_fit(nb_keeper *k, nb_record_fn *record, nb_text *head, nb_text *event, nb_error *e)
+{
+	static const size_t most[] = { 0, 256, 48 };
+	int result = -1;
+	for (size_t i = 0; result != 0 && i < NB_COUNT(most) && (i == 0 || e->class == NB_BUG); i++)
+		result = compose(k, record, most[i], head, event, e);
+	return result;
+}
+
 int nb_keeper_record(nb_keeper *k, nb_record_fn *record, const char *action, bool may_use_reserve, nb_error *e)
 {
-	enum { EVENT = 1024, EVENT_MOST = 4096, JOB = 256 };
+	enum { EVENT_MOST = 8192, JOB = 256 };
 	char job[JOB];
 	const nb_ad *ad = &k->plan->request->job;
 	if (k->sinks.count == 0)
@@ -47,11 +74,10 @@ int nb_keeper_record(nb_keeper *k, nb_record_fn *record, const char *action, boo
 	NB_OWN_MEM char *memory = malloc(EVENT_MOST + NB_AUDIT_LINE_MAX);
 	if (memory == NULL)
 		return nb_fail(e, NB_HOST, errno, "cannot get memory for an audit record");
-	nb_text event = nb_text_over(memory, EVENT_MOST),
-		head = nb_text_over(memory + EVENT_MOST, NB_AUDIT_LINE_MAX - NB_AUDIT_CHAIN_MAX - EVENT);
+	nb_text event = nb_text_over(memory, EVENT_MOST), head = nb_text_over(memory + EVENT_MOST, NB_AUDIT_LINE_MAX);
 	k->life.audit_note = k->sinks.note;
 	k->life.audit_missing = k->sinks.missing;
-	if (record(&k->life, &head, &event, e) != 0)
+	if (compose_to_fit(k, record, &head, &event, e) != 0)
 		return -1;
 	bool has_job = !nb_sinks_are_plain(&k->sinks) && ad->text != NULL &&
 		       nb_ad_text(ad, "GlobalJobId", job, sizeof(job));

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 
-from box import ended, refused, require
+from box import UID, ended, refused, require
 
 
 def log_of(live):
@@ -58,6 +58,42 @@ def case_odd_arguments(live):
     mark = uuid.uuid4().hex
     ended(live.run("exec", live.image, "true", mark, "new\nline", '"quote"', "\x1b[2J", "‮", b"\xff\xfe".decode("latin1"), "x" * 100000), 0)
     require(len(records(live, mark)) == 2, "not two records")
+
+
+def long_job(live, name, fill):
+    """An ad and an environment in which every text that a record takes is as long as a job can make it."""
+    ad = live.path(name + ".ad")
+    names = ("GlobalJobId", "Owner", "User", "AccountingGroup", "JobBatchName", "RemoteHost", "ScheddName", "x509UserProxySubject",
+             "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId")
+    with open(ad, "wb") as stream:
+        for one in names:
+            stream.write(one.encode() + b' = "' + fill * 3000 + b'"\n')
+    variables = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "K8S_POD_NAME", "PANDAID", "DIRACJOBID", "HOSTNAME")
+    return {**{os.fsencode(k): os.fsencode(v) for k, v in live.env.items()}, b"_CONDOR_JOB_AD": os.fsencode(ad),
+            **{one.encode(): fill * 20000 for one in variables}}
+
+
+def wrapped(live, command, env):
+    """As HTCondor's root does, it becomes the job's user."""
+    if not live.caller.is_root:
+        return live.run("wrap", *command, env=env)
+    uid = str(UID)
+    return live.run("--reuid", uid, "--regid", uid, "--clear-groups", live.nestbox, "wrap", *command, program="setpriv", env=env)
+
+
+def case_texts_of_any_length(live):
+    """What a job says of itself, however long and odd, neither ends it nor keeps it out of the log: texts are cut, and that is said."""
+    for number, fill in enumerate((b"x", b"\x01", b"\xff", "\u202e".encode(), b"\xc3\xbc")):
+        mark = uuid.uuid4().hex
+        long_text = (fill * 40000)[:100000]
+        ended(wrapped(live, ["/bin/echo", mark, *[long_text] * 3], long_job(live, f"long-{number}", fill)), 0)
+        lines = [line for name in glob.glob("/var/log/nestbox/*.jsonl") for line in open(name, "rb") if mark.encode() in line]
+        require(len(lines) == 2, f"{fill}: {len(lines)} records")
+        for line in lines:
+            require(len(line) <= 32768, f"{fill}: a line of {len(line)} bytes")
+            one = json.loads(line.decode("utf-8"))
+            require(one["nestbox"]["truncated"] is True and one["process"]["args_count"] == 5, f"{fill}: {line[:300]}")
+            require("\x01" not in line.decode() and one["process"]["args"][1] == mark, f"{fill}: {line[:300]}")
 
 
 def case_no_record_no_payload(live):
