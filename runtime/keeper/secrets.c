@@ -54,7 +54,7 @@ static int look_into(nb_keeper *k, nb_secret_dir *d, nb_error *e)
 	if (d->count == 0)
 		return 0;
 	bool opened = d->watch.dirfd >= 0 ||
-		      nb_watch_open(d->path, k->plan->uid, d->items, d->count, &d->watch, &why) == 0;
+		      nb_watch_open(d->path, d->condor, k->plan->uid, d->items, d->count, &d->watch, &why) == 0;
 	if (opened) {
 		int r = nb_watch_look(&d->watch, s->store, k->plan->uid, k->plan->gid, nb_secrets_watch_told, k, e);
 		drop_settled(k, d);
@@ -210,7 +210,7 @@ void nb_secrets_end(nb_keeper *k)
 	nb_error ignored;
 	if (s == NULL)
 		return;
-	s->running = true;
+	s->running = s->ending = true;
 	uint64_t until = nb_now_boottime_ns() + k->plan->policy->vault.revoke_ns + late_ns;
 	if (s->has_courier)
 		nb_courier_finish(&s->courier, until, nb_secrets_courier_told, k, &ignored);

@@ -2,6 +2,7 @@
 """Secrets in a real box: read there and nowhere else, kept fresh, given back; an agent that is away, and one that can't be reached."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,6 +161,19 @@ def case_given_back(live):
         require("CANARY" not in s.log(), "a value in the log")
 
 
+def case_a_lease_that_is_not_taken_back(live):
+    """The vault refuses: in the log, with who must allow it, and not on the job's standard error, whose user can't mend it."""
+    with site(live, LEASED, ttl=600) as s:
+        s.agent.deny.add("sys/leases/revoke")
+        for number in (1, 2):
+            done = s.sh("true")
+            ended(done, 0)
+            require(done.stderr == "", done.stderr)
+            told = [e for e in s.events("secret-failed") if e["secrets"][0]["fault"] == "revoke"]
+            require(len(told) == number and "must allow sys/leases/revoke" in s.log(), s.log())
+        require(len(s.server.requests("sys/leases/revoke")) == 2, "the second start tried in vain what the first could not")
+
+
 def case_socket_not_reachable(live):
     """Neither in the worker's tree nor where a mount would show it; without the box it answers."""
     ask = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ntry:\n  s.connect(sys.argv[1]); print('reached')\n"
@@ -294,3 +308,31 @@ def case_without_secrets_no_courier(live):
     done = live.run("exec", "/", "/bin/ls", "/run/nestbox")
     ended(done, 0)
     require("secrets" not in done.stdout, done.stdout)
+
+
+def case_in_a_job(live):
+    """As HTCondor's starter starts it, in a scratch directory that a symbolic link leads to, with an id that no header may hold."""
+    if live.caller.name != "user":
+        return
+    bearer = {"name": "bearer", "from": "condor", "path": "scitokens.use", "renew": True, "env": "BEARER_TOKEN_FILE"}
+    with site(live, PROXY, bearer) as s:
+        shutil.copytree(os.path.dirname(os.path.dirname(live.nestbox)), s.top + "/tree", symlinks=True)
+        os.makedirs(s.top + "/tree/etc/nestbox")
+        shutil.copy(s.policy, s.top + "/tree/etc/nestbox/policy.json")
+        os.mkdir(s.top + "/execute")
+        os.symlink(s.top + "/execute", s.top + "/link")
+        scratch = s.top + "/link/dir_1"
+        os.makedirs(scratch + "/.condor_creds")
+        replace(scratch + "/.condor_creds/scitokens.use", "the token")
+        with open(scratch + "/.job.ad", "wb") as f:
+            f.write('GlobalJobId = "schedd\t#1.0#\u00e9"\nOwner = "alice"\n'.encode())
+        for path in (scratch, scratch + "/.condor_creds", scratch + "/.condor_creds/scitokens.use"):
+            os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
+        env = {"_CONDOR_SCRATCH_DIR": scratch, "_CONDOR_CREDS": scratch + "/.condor_creds", "_CONDOR_JOB_AD": scratch + "/.job.ad",
+               "BEARER_TOKEN": "old", "X509_USER_PROXY": "/tmp/x509up_u0"}
+        done = live.run("wrap", "/bin/sh", "-c", "cat $X509_USER_PROXY; echo; cat $BEARER_TOKEN_FILE; echo; env", env=env,
+                        program=s.top + "/tree/bin/nestbox")
+        ended(done, 0, CANARY + "\nthe token\n")
+        require("BEARER_TOKEN=" not in done.stdout and f"X509_USER_PROXY={INSIDE}/proxy\n" in done.stdout, done.stdout)
+        said_job = s.server.requests("grid/proxy")[0].one("X-Nestbox-Job")
+        require(said_job.startswith("schedd?#1.0#??") and said_job.isascii(), said_job)
