@@ -210,6 +210,27 @@ def case_other_boxes_cannot_read(live):
         ended(s.sh("exit 0"), 0)
 
 
+def case_the_cvmfs_helper_finds_them(live):
+    """As CVMFS' authorisation helper looks for a proxy: its path in the environment of the process that reads /cvmfs, and the file below
+    that process' root; as root by chroot(2), as the job's user by setns(2)."""
+    with site(live, PROXY) as s:
+        process = s.start("echo ready; exec sleep 60")
+        said(process, b"ready\n")
+        init = next(c for c in children(process.pid) if name_of(c) != "nestbox-courier")
+        payload, uid = children(init)[0], str(live.caller.payload_uid)
+        with open(f"/proc/{payload}/environ", "rb") as f:
+            path = dict(v.split(b"=", 1) for v in f.read().split(b"\0") if b"=" in v)[b"X509_USER_PROXY"].decode()
+        ways = [["chroot", f"/proc/{payload}/root"]]
+        if not live.caller.is_root:  # as HTCondor's wrapper is: the box's user namespace is the job's user's
+            ways.append(["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "nsenter", f"--user=/proc/{payload}/ns/user",
+                         f"--mount=/proc/{payload}/ns/mnt", "--preserve-credentials"])
+        for way in ways:
+            done = subprocess.run([*way, "cat", path], capture_output=True, text=True, check=False)
+            require(done.stdout == CANARY, f"{way[0]}: {done.stdout!r} {done.stderr!r}")
+        kill(process, signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
 def case_nobody_looks_into_the_keeper(live):
     """Keeper and courier: their memory, descriptors and root are closed to their own user. A plain process of his is open."""
     look = ("import os, sys\nfor name in ('mem', 'environ', 'fd', 'root', 'map_files'):\n  path = f'/proc/{sys.argv[1]}/{name}'\n"
