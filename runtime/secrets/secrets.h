@@ -254,6 +254,8 @@ enum { NB_WATCH_EVERY_MS = 30000 }; /* look again after this long even without a
  * outlive the watch. */
 int nb_watch_open(const char *dir, bool links_above, uid_t owner, nb_watch_item *items, size_t count,
 		  nb_watch *ret_watch, nb_error *e);
+/* False when the directory's name is another one's by now, or nobody's: what writes it was started anew, perhaps. */
+bool nb_watch_is_of(const nb_watch *w, const char *dir, bool links_above);
 /* Look at every item once; ISSUED, RENEWED (NB_SECRET_CHANGED) and FAILED are told as they happen. Drains inotify. */
 int nb_watch_look(nb_watch *w, int store_dirfd, uid_t uid, gid_t gid, nb_secret_told_fn *told, void *context,
 		  nb_error *e);

@@ -58,10 +58,18 @@ int nb_watch_open(const char *dir, bool links_above, uid_t owner, nb_watch_item 
 		return -1;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", w.dirfd);
 	NB_OWN_FD int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_ONLYDIR) >= 0)
+	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR) >= 0)
 		w.inotify = nb_take_fd(&notify);
 	*ret_watch = w;
 	return 0;
+}
+
+bool nb_watch_is_of(const nb_watch *w, const char *dir, bool links_above)
+{
+	struct stat watched, named;
+	NB_OWN_FD int fd = open_strictly(dir, links_above);
+	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 &&
+	       watched.st_dev == named.st_dev && watched.st_ino == named.st_ino;
 }
 
 void nb_watch_close(nb_watch *w)

@@ -284,6 +284,24 @@ def case_directory_renewed(live):
         require(out == b"second", f"{out} {errors}")
 
 
+def case_directory_made_anew(live):
+    """What writes the directory starts again, and systemd makes its RuntimeDirectory= anew: the new one counts, once it has the file."""
+    with site(live) as s:
+        source = s.top + "/svid"
+        os.mkdir(source)
+        write_policy(s, {"name": "svid.pem", "from": "directory", "path": source + "/svid.pem", "renew": True})
+        replace(source + "/svid.pem", "first")
+        process = s.start(f"cat {INSIDE}/svid.pem; echo; while grep -q first {INSIDE}/svid.pem; do sleep 0.05; done; cat {INSIDE}/svid.pem")
+        said(process, b"first\n")
+        shutil.rmtree(source)
+        until("the loss is told", lambda: len(s.events("secret-failed")) == 1)
+        os.mkdir(source)
+        replace(source + "/svid.pem", "second")
+        out, errors = process.communicate(timeout=60)
+        require(out == b"second", f"{out} {errors}")
+        require(len(s.events("secret-failed")) == 1 and len(s.events("secret-renewed")) == 1, s.log())
+
+
 def case_htcondors_credentials(live):
     """_CONDOR_CREDS, renewed by the starter while the job runs; without it a required one is refused."""
     secret = {"name": "bearer", "from": "condor", "path": "scitokens.use", "renew": True, "env": "BEARER_TOKEN_FILE"}
