@@ -13,6 +13,8 @@ enum { NB_SECRET_DIRS = 8, NB_SECRETS_FDS = NB_SECRET_DIRS + 1 };
 /* A directory that something else renews. */
 typedef struct nb_secret_dir {
 	char path[NB_FACT_PATH];
+	bool condor; /* HTCondor's: EXECUTE may lie behind a symbolic link */
+	bool gone;   /* the one that is watched is there no more: the next is looked for, often */
 	nb_watch watch; /* NB_WATCH_NONE: it is not there (yet) */
 	nb_watch_item items[NB_SECRETS_MAX];
 	size_t count;
@@ -29,6 +31,7 @@ typedef struct nb_secrets {
 	bool refused;   /* a required secret can't be had, or there will be no box */
 	bool news;      /* the box has not been told of it yet */
 	bool running;   /* the gate is open, or will be: nothing is refused any more */
+	bool ending;    /* the payload has ended: what is said now is for the log */
 	uint64_t until; /* boottime: when the first answers must be there */
 	nb_secret_dir *dirs;
 	uint32_t dir_count;

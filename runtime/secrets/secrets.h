@@ -249,13 +249,18 @@ typedef struct nb_watch {
 } nb_watch;
 #define NB_WATCH_NONE ((nb_watch){ .dirfd = -1, .inotify = -1 })
 enum { NB_WATCH_EVERY_MS = 30000 }; /* look again after this long even without a hint (NFS, lost watches) */
-/* dir: absolute and clean; symbolic links in it are refused. items stay the caller's and must outlive the watch. */
-int nb_watch_open(const char *dir, uid_t owner, nb_watch_item *items, size_t count, nb_watch *ret_watch, nb_error *e);
+/* dir: absolute and clean, and no symbolic link. links_above: links on the way to it are followed, which is for
+ * HTCondor's directory alone, whose path the starter gives; else they are refused. items stay the caller's and must
+ * outlive the watch. */
+int nb_watch_open(const char *dir, bool links_above, uid_t owner, nb_watch_item *items, size_t count,
+		  nb_watch *ret_watch, nb_error *e);
+/* False when the directory's name is another one's by now, or nobody's: what writes it was started anew, perhaps. */
+bool nb_watch_is_of(const nb_watch *w, const char *dir, bool links_above);
 /* Look at every item once; ISSUED, RENEWED (NB_SECRET_CHANGED) and FAILED are told as they happen. Drains inotify. */
 int nb_watch_look(nb_watch *w, int store_dirfd, uid_t uid, gid_t gid, nb_secret_told_fn *told, void *context,
 		  nb_error *e);
 void nb_watch_close(nb_watch *w);
 /* The job's own token for nb_vault_ask.token, read under the same rules. text is the caller's to wipe
  * (explicit_bzero). */
-int nb_secret_token_read(const char *dir, const char *file, uid_t owner, char text[static NB_SECRET_TOKEN_MAX + 1],
-			 nb_error *e);
+int nb_secret_token_read(const char *dir, bool links_above, const char *file, uid_t owner,
+			 char text[static NB_SECRET_TOKEN_MAX + 1], nb_error *e);

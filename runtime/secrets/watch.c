@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,25 @@
 enum { READ_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
 #define RESOLVE_STRICT (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
-static int open_dir(const char *dir, nb_error *e)
+/* The last component is never a link; those above it, when their directories are known to be the job's own, may be. */
+static int open_strictly(const char *dir, bool links_above)
+{
+	char above[PATH_MAX];
+	size_t n = (size_t)(nb_basename(dir) - dir);
+	if (!links_above)
+		return nb_sys_openat2(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	if (n >= sizeof(above)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(above, dir, n);
+	above[n] = '\0';
+	NB_OWN_FD int at = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return at < 0 ? -1
+		      : nb_sys_openat2(at, dir + n, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_STRICT);
+}
+
+static int open_dir(const char *dir, bool links_above, nb_error *e)
 {
 	if (!nb_path_clean(dir))
 		return nb_fail(
@@ -22,26 +41,35 @@ static int open_dir(const char *dir, nb_error *e)
 			"the directory of secrets %s is not an absolute path without '.' and '..'; the site must "
 			"correct the policy",
 			dir);
-	int fd = nb_sys_openat2(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	int fd = open_strictly(dir, links_above);
 	return fd >= 0 ? fd
 		       : nb_fail(e, errno == ELOOP ? NB_POLICY : NB_SECRET, errno,
 				 "the directory of secrets %s can't be opened; the site must look at what writes it",
 				 dir);
 }
 
-int nb_watch_open(const char *dir, uid_t owner, nb_watch_item *items, size_t count, nb_watch *ret_watch, nb_error *e)
+int nb_watch_open(const char *dir, bool links_above, uid_t owner, nb_watch_item *items, size_t count,
+		  nb_watch *ret_watch, nb_error *e)
 {
 	char self[40];
 	nb_watch w = { .inotify = -1, .owner = owner, .items = items, .count = count };
-	w.dirfd = open_dir(dir, e);
+	w.dirfd = open_dir(dir, links_above, e);
 	if (w.dirfd < 0)
 		return -1;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", w.dirfd);
 	NB_OWN_FD int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_ONLYDIR) >= 0)
+	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR) >= 0)
 		w.inotify = nb_take_fd(&notify);
 	*ret_watch = w;
 	return 0;
+}
+
+bool nb_watch_is_of(const nb_watch *w, const char *dir, bool links_above)
+{
+	struct stat watched, named;
+	NB_OWN_FD int fd = open_strictly(dir, links_above);
+	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 &&
+	       watched.st_dev == named.st_dev && watched.st_ino == named.st_ino;
 }
 
 void nb_watch_close(nb_watch *w)
@@ -179,11 +207,11 @@ int nb_watch_look(nb_watch *w, int store_dirfd, uid_t uid, gid_t gid, nb_secret_
 	return 0;
 }
 
-int nb_secret_token_read(const char *dir, const char *file, uid_t owner, char text[static NB_SECRET_TOKEN_MAX + 1],
-			 nb_error *e)
+int nb_secret_token_read(const char *dir, bool links_above, const char *file, uid_t owner,
+			 char text[static NB_SECRET_TOKEN_MAX + 1], nb_error *e)
 {
 	struct stat st;
-	NB_OWN_FD int at = open_dir(dir, e);
+	NB_OWN_FD int at = open_dir(dir, links_above, e);
 	NB_OWN_FD int fd = at < 0 ? -1 : open_file(at, "(the job's own token)", file, owner, &st, e);
 	if (fd < 0)
 		return -1;

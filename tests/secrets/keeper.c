@@ -167,7 +167,7 @@ static int read_token(play *p, nb_error *e)
 {
 	if (p->token_file == NULL)
 		return 0;
-	if (nb_secret_token_read(p->token_dir, p->token_file, geteuid(), p->token, e) != 0)
+	if (nb_secret_token_read(p->token_dir, false, p->token_file, geteuid(), p->token, e) != 0)
 		return -1;
 	p->vault.token = p->token;
 	return 0;

@@ -156,6 +156,8 @@ def test_not_logged_in_yet(build):
         timer.start()
         expect("with grace", lab.play("-b", "8000", "-g", "6000", *ASK).seen(), '"CANARY-KV1"')
         timer.join()
+        lab.agent.scripted["kv1/site"] = [(400, b'{"errors":["missing client token"]}', ())]
+        expect("in other words", lab.play("-b", "8000", "-g", "6000", *ASK).seen(), '"CANARY-KV1"')
 
 
 def test_retries_what_passes(build):

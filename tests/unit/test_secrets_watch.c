@@ -55,7 +55,7 @@ static int open_scene(void **state)
 	s->to = openat(s->at, "to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	s->item = (nb_watch_item){ .name = "token", .file = "scitokens.use", .index = 5 };
 	snprintf(dir, sizeof(dir), "%s/from", s->top);
-	return nb_watch_open(dir, geteuid(), &s->item, 1, &s->w, &e);
+	return nb_watch_open(dir, false, geteuid(), &s->item, 1, &s->w, &e);
 }
 
 static int close_scene(void **state)
@@ -176,12 +176,29 @@ static void tokens_are_read_under_the_same_rules(void **state)
 	nb_error e;
 	snprintf(dir, sizeof(dir), "%s/from", s->top);
 	put(s->from, "scitokens.use", "a.b.c\n", 0600);
-	assert_int_equal(nb_secret_token_read(dir, "scitokens.use", geteuid(), text, &e), 0);
+	assert_int_equal(nb_secret_token_read(dir, false, "scitokens.use", geteuid(), text, &e), 0);
 	assert_string_equal(text, "a.b.c");
 	put(s->from, "scitokens.use", " \n", 0600);
-	assert_int_equal(nb_secret_token_read(dir, "scitokens.use", geteuid(), text, &e), -1);
-	assert_int_equal(nb_secret_token_read(dir, "none", geteuid(), text, &e), -1);
+	assert_int_equal(nb_secret_token_read(dir, false, "scitokens.use", geteuid(), text, &e), -1);
+	assert_int_equal(nb_secret_token_read(dir, false, "none", geteuid(), text, &e), -1);
 	assert_int_equal(e.class, NB_SECRET);
+}
+
+/* HTCondor's directory: EXECUTE may be a link of the site's; .condor_creds itself may be none of the job's. */
+static void links_are_followed_above_only(void **state)
+{
+	scene *s = *state;
+	char text[NB_SECRET_TOKEN_MAX + 1], through[96], itself[96];
+	nb_error e;
+	put(s->from, "scitokens.use", "a.b.c\n", 0600);
+	assert_int_equal(symlinkat(".", s->at, "above"), 0);
+	assert_int_equal(symlinkat("from", s->at, "link"), 0);
+	snprintf(through, sizeof(through), "%s/above/from", s->top);
+	snprintf(itself, sizeof(itself), "%s/link", s->top);
+	assert_int_equal(nb_secret_token_read(through, true, "scitokens.use", geteuid(), text, &e), 0);
+	assert_int_equal(nb_secret_token_read(through, false, "scitokens.use", geteuid(), text, &e), -1);
+	assert_int_equal(nb_secret_token_read(itself, true, "scitokens.use", geteuid(), text, &e), -1);
+	assert_int_equal(unlinkat(s->at, "above", 0) | unlinkat(s->at, "link", 0), 0);
 }
 
 /* A tmpfs of its own, with bounds that hold. */
@@ -221,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_sources, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(leaving_the_directory_is_refused, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(tokens_are_read_under_the_same_rules, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(links_are_followed_above_only, open_scene, close_scene),
 		cmocka_unit_test(store_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
