@@ -122,6 +122,9 @@ bool nb_path_below(const char *path, const char *dir);
 const char *nb_basename(const char *path);
 /* True for an absolute path without empty, "." or ".." components and without a last slash ("/" itself is clean). */
 bool nb_path_clean(const char *path);
+/* The first n bytes of a path as people and configuration files write it ("/data/", "/srv//ex") made clean: allocated,
+ * the caller's. NULL when it is not absolute or has "." or ".." components. */
+char *nb_path_tidy(const char *path, size_t n);
 
 /* ---- numbers in text ---------------------------------------------------------------------------------------- */
 

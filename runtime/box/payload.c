@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef CLOSE_RANGE_CLOEXEC
@@ -86,9 +87,25 @@ static int enter_workdir(const nb_box *b, const nb_row *row, nb_error *e)
 		       dir);
 }
 
+/* execve(2) says ENOENT of a script whose interpreter is missing, and EACCES of a directory. */
+static const char *why_not(const char *command, int err)
+{
+	struct stat st;
+	bool there = strchr(command, '/') != NULL && stat(command, &st) == 0;
+	if (err == ENOENT && there)
+		return ", whose interpreter (its first line, #!) or loader is not in the box: the user must correct it";
+	if (err == ENOEXEC)
+		return ", which is neither a program of this machine nor begins with #!: the user must correct it";
+	if (err == EACCES && there && S_ISDIR(st.st_mode))
+		return ", which is a directory: the user must name a program";
+	if (err == EACCES && there && (st.st_mode & 0111) == 0)
+		return ", which is not marked executable: the user must chmod +x it";
+	return "";
+}
+
 static int exec_failure(const char *command, int err, nb_error *e)
 {
-	nb_fail(e, NB_REQUEST, err, "cannot execute %s", command);
+	nb_fail(e, NB_REQUEST, err, "cannot execute %s%s", command, why_not(command, err));
 	e->status = err == ENOENT || err == ENOTDIR ? NB_EXIT_NOTFOUND : NB_EXIT_NOEXEC;
 	return -1;
 }

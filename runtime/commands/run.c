@@ -94,7 +94,8 @@ static int load_policy(launch *l, const nb_policy **ret_policy, nb_error *e)
 				  .libexecdir = l->tree.libexecdir,
 				  .owner = l->tree.owner,
 				  .caller = getuid(),
-				  .given = l->request.policy };
+				  .given = l->request.policy,
+				  .seccomp = l->request.seccomp };
 	return nb_policy_load(&where, ret_policy, e);
 }
 
@@ -121,7 +122,7 @@ static int make_plan(launch *l, nb_error *e)
 	const nb_policy *policy;
 	if (load_policy(l, &policy, e) != 0)
 		return -1;
-	if (l->request.verb == NB_VERB_WRAP)
+	if (l->request.verb == NB_VERB_WRAP && !l->request.explain)
 		nb_cgroup_settle();
 	survey(l);
 	for (size_t i = 1; i < NB_COUNT(policy->proc); i++)
@@ -237,7 +238,7 @@ int nb_command_run(int argc, char **argv, char **env)
 	nb_keeper_exit_as(outcome.status);
 }
 
-int nb_command_wrap(int argc, char **argv, char **env)
+static int wrap(int argc, char **argv, char **env, bool explains, bool json)
 {
 	nb_error e = { 0 };
 	nb_outcome outcome = { 0 };
@@ -246,17 +247,39 @@ int nb_command_wrap(int argc, char **argv, char **env)
 		nb_fail(&e, NB_HOST, errno, "cannot get memory");
 		return nb_say_error(&e);
 	}
-	const nb_request *r = &l->request;
-	bool asked = nb_request_wrap(argc, argv, env, &l->request, &e) == 0;
+	nb_request *r = &l->request;
+	bool asked = nb_request_wrap(argc, argv, env, r, &e) == 0;
+	r->explain = explains;
+	r->json = json;
 	if (!asked)
 		record_refusal(l, &e);
 	if (!asked || perform(l, &outcome, &e) != 0) {
-		if (r->error_file != NULL)
+		if (r->error_file != NULL && !explains)
 			nb_condor_tell_failure(r->error_file, e.text);
 		return nb_say_error(&e);
 	}
+	if (explains)
+		return 0;
 	if (r->error_file != NULL)
 		nb_condor_clear_failure(r->error_file);
 	tell_why(r, &outcome);
 	nb_keeper_exit_as(outcome.status);
+}
+
+int nb_command_wrap(int argc, char **argv, char **env)
+{
+	return wrap(argc, argv, env, false, false);
+}
+
+int nb_command_explain_wrap(int argc, char **argv, char **env)
+{
+	nb_error e;
+	bool json = argc > 1 && nb_streq(argv[1], "--json");
+	int verb = json ? 2 : 1;
+	if (argc > verb && nb_streq(argv[verb], "wrap"))
+		return wrap(argc - verb, argv + verb, env, true, json);
+	nb_fail(&e, NB_REQUEST, 0,
+		"'nestbox --explain [--json] wrap COMMAND' explains a wrapped job; with exec, shell and run the option "
+		"stands behind the verb");
+	return nb_say_error(&e);
 }

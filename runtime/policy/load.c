@@ -111,14 +111,26 @@ static int cached(const places *w, const nb_policy **ret_policy, nb_error *e)
 
 static int compile(const places *w, const nb_policy **ret_policy, nb_error *e)
 {
-	char owner[24], caller[24];
+	char owner[24], caller[24], profile[PATH_MAX];
 	const nb_policy_where *where = w->where;
-	snprintf(owner, sizeof(owner), "%u", (unsigned)w->trust.owner);
-	snprintf(caller, sizeof(caller), "%u", (unsigned)w->trust.other);
-	const char *const of_tree[] = { "compile", "--sysconfdir", where->sysconfdir, "--owner", owner, NULL };
-	const char *const of_file[] = { "compile", "--owner", owner, "--caller", caller, "--", w->path[0], NULL };
+	const char *arguments[12] = {
+		"compile", "--owner", owner, "--caller", caller, "--sysconfdir", where->sysconfdir
+	};
+	size_t n = 7;
+	snprintf(owner, sizeof(owner), "%u", (unsigned)where->owner);
+	snprintf(caller, sizeof(caller), "%u", (unsigned)where->caller);
+	if (where->seccomp && !realpath(where->seccomp, profile))
+		return nb_fail(e, NB_REQUEST, errno, "option --seccomp: cannot find %.300s", where->seccomp);
+	if (where->seccomp) {
+		arguments[n++] = "--seccomp";
+		arguments[n++] = profile;
+	}
+	if (where->given) {
+		arguments[n++] = "--";
+		arguments[n++] = w->path[0];
+	}
 	NB_OWN_FD int fd = -1;
-	if (nb_policy_spawn(where->libexecdir, where->given ? of_file : of_tree, &fd, e) != 0)
+	if (nb_policy_spawn(where->libexecdir, arguments, &fd, e) != 0)
 		return -1;
 	const nb_policy *p = map(fd, e);
 	if (!p)
@@ -130,6 +142,8 @@ static int compile(const places *w, const nb_policy **ret_policy, nb_error *e)
 
 static int cached_or_compiled(const places *w, const nb_policy **ret_policy, nb_error *e)
 {
+	if (w->where->seccomp) /* what is cached has the policy's own filters */
+		return compile(w, ret_policy, e);
 	int found = cached(w, ret_policy, e);
 	return found == 0 ? compile(w, ret_policy, e) : found > 0 ? 0 : -1;
 }
@@ -177,7 +191,7 @@ static int load_tree(places *w, const nb_policy **ret_policy, nb_error *e)
 	int any = any_policy(w, e);
 	if (any < 0)
 		return -1;
-	if (any > 0)
+	if (any > 0 || w->where->seccomp)
 		return cached_or_compiled(w, ret_policy, e);
 	*ret_policy = nb_policy_builtin();
 	return 0;

@@ -46,12 +46,13 @@ typedef enum nb_asked_profile { NB_ASKED_NESTED = 1, NB_ASKED_STRICT = 2 } nb_as
 
 typedef struct nb_request {
 	nb_verb verb;
-	const char *image;  /* absolute directory; "/" is the worker's own tree */
-	int image_fd;       /* O_PATH of that directory: judged and used through this alone; -1 for "/" */
-	char *const *argv;  /* the payload's, NULL-terminated; empty: the verb's own command */
-	char *const *env;   /* the environment that the payload would inherit */
-	const char *pwd;    /* --pwd, or NULL */
-	const char *policy; /* --policy, or NULL */
+	const char *image;   /* absolute directory; "/" is the worker's own tree */
+	int image_fd;        /* O_PATH of that directory: judged and used through this alone; -1 for "/" */
+	char *const *argv;   /* the payload's, NULL-terminated; empty: the verb's own command */
+	char *const *env;    /* the environment that the payload would inherit */
+	const char *pwd;     /* --pwd, or NULL */
+	const char *policy;  /* --policy, or NULL */
+	const char *seccomp; /* --seccomp, or NULL */
 	nb_bind binds[NB_MAX_BINDS];
 	uint32_t bind_count;
 	const char *set_env[NB_MAX_SET_ENV]; /* NAME=VALUE */
@@ -66,7 +67,8 @@ typedef struct nb_request {
 	uint64_t memory_bytes, milli_cpus, pids; /* 0: as the policy says */
 	uint32_t profile;                        /* nb_asked_profile, 0: as the policy says */
 	bool clean_env, explain, json, as_root, private_net, user_given, tty;
-	uid_t uid; /* --user, only with user_given */
+	bool own_pid, own_user; /* asked for: refused where the box would not have them */
+	uid_t uid;              /* --user, only with user_given */
 	gid_t gid;
 	int status_fd;      /* -1: none */
 	nb_ad job, machine; /* wrapper mode */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "request.h"
 
+#include <string.h>
+
 /* _CONDOR_JOB_AD and _CONDOR_MACHINE_AD name files in scratch; both are the job's to write, so both are only hints. */
 static int load_ad(char *const *env, const char *variable, nb_ad *ret_ad, nb_error *e)
 {
@@ -10,13 +12,15 @@ static int load_ad(char *const *env, const char *variable, nb_ad *ret_ad, nb_err
 	return nb_ad_load(path, ret_ad, e);
 }
 
-static int clean_or_null(const char *path, const char *variable, const char **ret_path, nb_error *e)
+/* A slash more than needed comes from the site's EXECUTE ("/scratch/"); the starter puts another behind it. */
+static int tidy_or_null(const char *path, const char *variable, const char **ret_path, nb_error *e)
 {
-	if (path != NULL && !nb_path_clean(path))
+	const char *tidy = path != NULL ? nb_path_tidy(path, strlen(path)) : NULL;
+	if (path != NULL && tidy == NULL)
 		return nb_fail(e, NB_HOST, 0,
 			       "%s is '%.200s', not an absolute path without '.' and '..': the site must mend EXECUTE",
 			       variable, path);
-	*ret_path = path;
+	*ret_path = tidy;
 	return 0;
 }
 
@@ -33,8 +37,9 @@ int nb_request_wrap(int argc, char **argv, char **env, nb_request *ret_r, nb_err
 	*ret_r = r;
 	r.chirp_config = nb_env_get(env, "_CONDOR_CHIRP_CONFIG");
 	r.slot = nb_env_get(env, "_CONDOR_SLOT");
-	r.creds = nb_env_get(env, "_CONDOR_CREDS");
-	if (clean_or_null(nb_env_get(env, "_CONDOR_SCRATCH_DIR"), "_CONDOR_SCRATCH_DIR", &r.scratch, e) != 0 ||
+	const char *creds = nb_env_get(env, "_CONDOR_CREDS"), *tidy = creds ? nb_path_tidy(creds, strlen(creds)) : NULL;
+	r.creds = tidy ? tidy : creds; /* the planner refuses what is not the job's own */
+	if (tidy_or_null(nb_env_get(env, "_CONDOR_SCRATCH_DIR"), "_CONDOR_SCRATCH_DIR", &r.scratch, e) != 0 ||
 	    load_ad(env, "_CONDOR_JOB_AD", &r.job, e) != 0 || load_ad(env, "_CONDOR_MACHINE_AD", &r.machine, e) != 0)
 		return -1;
 	*ret_r = r;

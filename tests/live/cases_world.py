@@ -40,6 +40,19 @@ def case_scratch(live):
     require(done.returncode != 0, "another directory is writable")
 
 
+def case_a_slash_too_many(live):
+    """Shells complete directories with a slash, and the starter puts one behind the site's "EXECUTE = /scratch/"."""
+    scratch = live.path("slashes", "dir_1")
+    os.makedirs(scratch)
+    os.chown(scratch, live.caller.payload_uid, live.caller.payload_uid)
+    ended(live.run("exec", "--bind", f"{live.dir}/:/mnt//", "/", "/bin/ls", "/mnt"), 0, "image")
+    ended(live.run("exec", "--scratch", scratch + "/", "/", "/usr/bin/touch", scratch + "/made"), 0)
+    if not live.caller.is_root:
+        env = {**live.env, "_CONDOR_SCRATCH_DIR": live.path("slashes//dir_1")}
+        ended(live.run("wrap", "/usr/bin/touch", scratch + "/again", env=env), 0)
+        require(os.path.exists(scratch + "/again"), "scratch is not writable")
+
+
 def case_processes_are_the_boxes_own(live):
     done = live.run("exec", "/", "/bin/sh", "-c", "ls -d /proc/[0-9]* | wc -l; cat /proc/1/comm; cat /proc/1/environ 2>&1; echo")
     ended(done, 0)
