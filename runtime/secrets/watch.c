@@ -29,8 +29,7 @@ static int open_strictly(const char *dir, bool links_above)
 	memcpy(above, dir, n);
 	above[n] = '\0';
 	NB_OWN_FD int at = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return at < 0 ? -1
-		      : nb_sys_openat2(at, dir + n, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_STRICT);
+	return at < 0 ? -1 : nb_sys_openat2(at, dir + n, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_STRICT);
 }
 
 static int open_dir(const char *dir, bool links_above, nb_error *e)
@@ -58,7 +57,8 @@ int nb_watch_open(const char *dir, bool links_above, uid_t owner, nb_watch_item 
 		return -1;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", w.dirfd);
 	NB_OWN_FD int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR) >= 0)
+	if (notify >= 0 &&
+	    inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR) >= 0)
 		w.inotify = nb_take_fd(&notify);
 	*ret_watch = w;
 	return 0;
@@ -68,8 +68,8 @@ bool nb_watch_is_of(const nb_watch *w, const char *dir, bool links_above)
 {
 	struct stat watched, named;
 	NB_OWN_FD int fd = open_strictly(dir, links_above);
-	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 &&
-	       watched.st_dev == named.st_dev && watched.st_ino == named.st_ino;
+	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 && watched.st_dev == named.st_dev &&
+	       watched.st_ino == named.st_ino;
 }
 
 void nb_watch_close(nb_watch *w)
