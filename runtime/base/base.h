@@ -68,8 +68,8 @@ void nb_fd_closep(int *fd); /* closes unless -1; keeps errno */
 void nb_freep(void *p);     /* frees *(void **)p */
 #define NB_OWN_FD __attribute__((cleanup(nb_fd_closep)))
 #define NB_OWN_MEM __attribute__((cleanup(nb_freep)))
-/* Zeroed memory that is all present at once, for what a launch fills anyway and keeps until it exits: one call in place
- * of a page fault for each 4 KiB. NULL with errno. */
+/* Zeroed memory for what a launch knows and keeps until it exits: a page is there from its first use on, where an
+ * allocator writes to neighbours too. NULL with errno. */
 void *nb_pages(size_t size);
 /* A big variable that is written before it is read, where -ftrivial-auto-var-init would write all of it first. */
 #define NB_UNINITIALIZED __attribute__((uninitialized))
