@@ -25,12 +25,13 @@ static void begin(const writer *w, kind k, const char *name, const char *help)
 		w->openmetrics ? open[k] : classic[k]);
 }
 
-/* Printable ASCII without what the formats escape: nobody's text ends a label or a line. */
+/* Printable ASCII: nobody's text ends a label or a line. Both formats escape these two so; cgroups of systemd's have
+ * backslashes in their names, and are joined by them. */
 static void put_label(FILE *out, const char *separator, const char *name, const char *value)
 {
 	fprintf(out, "%s%s=\"", separator, name);
 	for (const char *p = value; *p != '\0'; p++)
-		fputc(*p >= ' ' && *p <= '~' && *p != '"' && *p != '\\' ? *p : '?', out);
+		fprintf(out, "%s%c", *p == '"' || *p == '\\' ? "\\" : "", *p >= ' ' && *p <= '~' ? *p : '?');
 	fputc('"', out);
 }
 
