@@ -109,6 +109,8 @@ static void v2_use(nb_cgroup_facts *c, const char *dir, const char *controllers)
 	for (unsigned k = 0; k < NB_CONTROLLERS; k++)
 		if (nb_cgroup_has_word(controllers, nb_controller_names[k]))
 			memcpy(c->dir[k], dir, strlen(dir) + 1);
+	if (nb_cgroup_has_word(controllers, "io"))
+		memcpy(c->io, dir, strlen(dir) + 1);
 }
 
 static bool v2_writable(const char *dir)

@@ -61,6 +61,9 @@ static const box_metric box_metrics[] = {
 	{ GAUGE, false, ENTRY(memory), "nestbox_box_memory_limit_bytes", "Its memory limit." },
 	{ GAUGE, false, USAGE(pids), "nestbox_box_pids", "Tasks of a running box." },
 	{ GAUGE, false, ENTRY(pids), "nestbox_box_pids_limit", "Its limit of tasks." },
+	{ COUNTER, false, USAGE(io_read), "nestbox_box_io_read_bytes", "What a running box has read from disks." },
+	{ COUNTER, false, USAGE(io_written), "nestbox_box_io_written_bytes",
+	  "What a running box has written to disks." },
 	{ COUNTER, false, USAGE(oom_kills), "nestbox_box_oom_kills", "Kills for a running box's memory limit." },
 };
 
