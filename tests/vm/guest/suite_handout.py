@@ -48,7 +48,7 @@ def user(times):
     """The pool that runs as one user: his boxes have limits, and the container's own limit files stay root's."""
     where = worker.place('undelegated', JOB_UID)
     outside = state(cgroups.ROOT, own(where))
-    start = ' && '.join([f'{NESTBOX} delegate --user {JOB_UID}'] * (1 + (times == 'twice')))
+    start = ' && '.join([f'{NESTBOX} delegate --user {JOB_UID} >/dev/null'] * (1 + (times == 'twice')))
     limited(container(start, LIMITED, where, uid=JOB_UID))
     expect_equal(state(cgroups.ROOT, own(where)), outside, 'what is outside of the container')
     expect_equal(owned(own(where)), {leaf + name: (JOB_UID, 0) for leaf in ('', '/init') for name in HANDED}, 'handed over')
@@ -60,7 +60,7 @@ def user(times):
 def group_of_slot_users():
     """Several slot users at once: whoever is in the group, and nobody else."""
     where = worker.place('undelegated', 0)
-    start = f'{NESTBOX} delegate --group {GROUP}'
+    start = f'{NESTBOX} delegate --group {GROUP} >/dev/null'
     for uid in (JOB_UID, OTHER_UID):
         limited(container(start, LIMITED, where, uid=uid, gids=[str(GROUP)]))
     found = owned(own(where))
@@ -89,7 +89,7 @@ def controllers_that_are_not_there():
     cgroups.write(f'{os.path.dirname(own(where))}/cgroup.subtree_control', '+cpuset -cpu')
     try:
         options = ['--memory', '64MiB', '--pids-limit', str(worker.PIDS)]
-        limited(container(f'{NESTBOX} delegate --user {JOB_UID}', nestbox(*worker.load('fork-many', 100), options=options), where,
+        limited(container(f'{NESTBOX} delegate --user {JOB_UID} >/dev/null', nestbox(*worker.load('fork-many', 100), options=options), where,
                           uid=JOB_UID))
     finally:
         cgroups.write(f'{os.path.dirname(own(where))}/cgroup.subtree_control', '-cpuset +cpu')
@@ -121,8 +121,9 @@ def hosts_tree_is_left_alone(uid):
 def many_processes_are_moved():
     """More than one reading of the list has; each number once, whole."""
     where = worker.place('undelegated', JOB_UID)
-    start = (f'i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; {NESTBOX} delegate && wc -l <{HERE}/init/cgroup.procs && '
-             f'test -z "$(cat {HERE}/cgroup.procs)" && kill $(jobs -p)')
+    start = (f'i=0; p=; while [ $i -lt 300 ]; do sleep 1000 >/dev/null 2>&1 & p="$p $!"; i=$((i+1)); done; {NESTBOX} delegate && '
+             f'wc -l <{HERE}/init/cgroup.procs && wc -l <{HERE}/cgroup.procs; kill $p')
     result = container(start, ['true'], where)
     expect_equal(result.code, 0, result.said())
-    expect(int(result.out.split()[-1]) >= 300, result.said())
+    moved, stayed = (int(word) for word in result.out.split()[-2:])
+    expect(moved >= 300 and stayed == 0, result.said())
