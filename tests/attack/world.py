@@ -63,7 +63,7 @@ class World:
         self.plant()
         self.policy = self.make_policy()
         self.socket = self.make_socket()
-        self.delegated = delegated.delegate(user.uid) if os.geteuid() == 0 and delegated.present() and user.uid else []
+        self.delegated = delegated.delegate(nestbox, user.uid) if os.geteuid() == 0 and delegated.present() and user.uid else []
         self.helpers = []
         self.offer_name = "nestbox-attack-" + os.path.basename(self.dir)
         self.key = 0x6e620000 | os.getpid() & 0xffff

@@ -1,35 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cgroup v1 directories that an ordinary user may use, as `nestbox delegate` makes them at a worker's start."""
+"""cgroup v1 directories that `nestbox delegate` gives an ordinary user; what was not there before is gone afterwards."""
 import glob
 import os
-
-CONTROLLERS = ("cpu", "memory", "pids", "cpu,cpuacct")
+import subprocess
 
 
 def present():
     return os.path.isdir("/sys/fs/cgroup/memory")
 
 
-def delegate(uid):
-    """Below each of our own cgroups a directory of the user's. Returns what was made, for `undo`."""
-    made = []
+def delegate(nestbox, uid):
+    """Returns the directories that this adds, for `undo`."""
+    added = []
     with open("/proc/self/cgroup", encoding="utf-8") as lines:
         for line in lines:
             _, controllers, path = line.rstrip("\n").split(":", 2)
             own = f"/sys/fs/cgroup/{controllers}{path}"
-            if controllers not in CONTROLLERS or not os.path.isdir(own):
-                continue
-            for place in (f"{own}/nestbox", f"{own}/nestbox/{uid}"):
-                if not os.path.isdir(place):
-                    os.mkdir(place)
-                    made.append(place)
-            os.chown(f"{own}/nestbox/{uid}", uid, uid)
-    return made
+            if controllers and os.path.isdir(own):
+                added += [place for place in (f"{own}/nestbox", f"{own}/nestbox/{uid}") if not os.path.isdir(place)]
+    subprocess.run([nestbox, "delegate", "--user", str(uid)], stdout=subprocess.DEVNULL, check=True)
+    return added
 
 
-def undo(made):
-    """Removes what `delegate` made, and the cgroups that killed boxes left in it."""
-    for place in reversed(made):
+def undo(added):
+    """Removes them, and the cgroups that killed boxes left in them."""
+    for place in filter(os.path.isdir, reversed(added)):
         for left in glob.glob(place + "/nestbox-*"):
             for inner in glob.glob(left + "/payload"):
                 os.rmdir(inner)

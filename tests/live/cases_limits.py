@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of cgroup v1 on this kernel (v2: tests/vm), from the command line and from a slot's ad."""
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -19,7 +20,7 @@ class Delegated:
         if not delegated.present():
             raise Skip("no cgroup v1 memory controller")
         if self.live.caller.name == "user":
-            self.made = delegated.delegate(self.live.caller.payload_uid)
+            self.made = delegated.delegate(self.live.nestbox, self.live.caller.payload_uid)
         return self
 
     def __exit__(self, *_):

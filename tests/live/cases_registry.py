@@ -22,8 +22,8 @@ def listed(live, box=None):
     return [line for line in lines if box in (None, line.get("keeper_pid"))]
 
 
-def started(live, script, *options):
-    process = live.start("exec", *options, live.image, "sh", "-c", script)
+def started(live, script, *options, **how):
+    process = live.start("exec", *options, live.image, "sh", "-c", script, **how)
     require(process.stdout.readline() == b"up\n", "no start")
     for _ in range(200):  # the keeper writes its file after the payload has started
         found = listed(live, process.pid)
