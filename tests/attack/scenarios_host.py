@@ -108,7 +108,39 @@ def lock_of_a_stranger(world):
     return expect(not wrong, "; ".join(wrong))
 
 
+def worker_proc(world):
+    """The worker's /proc in a box of root's: another process of the payload's user is a way out, unless Landlock closes it."""
+    if not world.left_out:
+        raise Skip("needs a launcher that leaves out landlock (--left-out)")
+    neighbour = subprocess.Popen([world.probe, "victim"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 preexec_fn=lambda: become(world.payload_uid()))
+    neighbour.stdout.readline()
+    way = f"/proc/{neighbour.pid}/root{world.path('hidden', 'secret')}"
+    user = f"{world.payload_uid()}:{world.payload_uid()}"
+    wrong = []
+    try:
+        for rung in ("bind", "shared"):
+            statuses = []
+            for scope, launcher, env in (("if-present", world.left_out, {"NESTBOX_LEAVE_OUT": "landlock"}), ("if-present", world.nestbox, {}),
+                                         ("off", world.nestbox, {})):
+                policy = world.path("proc.json")
+                with open(policy, "w", encoding="utf-8") as stream:
+                    json.dump({"version": 1, "namespaces": {"proc": [rung]}, "hide": [world.path("hidden")], "landlock": {"scope": scope},
+                               "audit": {"sinks": [{"type": "file", "path": world.path("log")}]}}, stream)
+                world.compile(policy)
+                done = subprocess.run([launcher, "exec", "--policy", policy, "--user", user, "/", world.probe, "secret", way],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, check=False)
+                statuses.append(done.returncode)
+            shown(statuses[0] == 0, f"{rung}: status {statuses[0]} without Landlock")
+            if statuses[1] not in (1, 125) or statuses[2] != 125:
+                wrong.append(f"{rung}: {statuses}")
+    finally:
+        neighbour.communicate()
+    return expect(not wrong, "; ".join(wrong))
+
+
 SCENARIOS = [
+    ("worker-proc", "D05", "root", worker_proc),
     ("forged-failure", "J01", "user", forged_failure),
     ("weak-root", "C15", "root", weak_root),
     ("lock-of-a-stranger", "B12", "root", lock_of_a_stranger),
