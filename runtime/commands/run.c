@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,6 +75,12 @@ static int open_image(launch *l, nb_error *e)
 	r->image_fd = fd;
 	if (!nb_streq(real, "/"))
 		return 0;
+	/* The root of another mount namespace or of another process is called "/" too. */
+	uint64_t root, given;
+	if (nb_sys_mount_id(AT_FDCWD, "/", &root) != 0 || nb_sys_mount_id(fd, ".", &given) != 0 || root != given)
+		return nb_fail(e, NB_REQUEST, 0,
+			       "the image is the root of another process, which has no name here: name the directory "
+			       "that it was made from");
 	close(fd);
 	r->image_fd = -1;
 	return 0;
@@ -162,6 +169,24 @@ static void tell_why(const nb_request *r, const nb_outcome *outcome)
 	nb_say_error(&e);
 }
 
+static void on_failed_write(int number)
+{
+	(void)number;
+}
+
+/* A write that fails is told like other errors: a limit on files (RLIMIT_FSIZE) or a reader who is gone must not end
+ * the launcher by a signal, which would pass for the payload's. A handler, since execve(2) takes it away from the
+ * payload, as it would not SIG_IGN. */
+static void survive_failed_writes(void)
+{
+	static const int numbers[] = { SIGXFSZ, SIGPIPE };
+	const struct sigaction ours = { .sa_handler = on_failed_write, .sa_flags = SA_RESTART };
+	struct sigaction now;
+	for (size_t i = 0; i < NB_COUNT(numbers); i++)
+		if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &ours, NULL);
+}
+
 static int explain(const nb_plan *plan, nb_error *e)
 {
 	int r = plan->request->json ? nb_plan_print_json(plan, STDOUT_FILENO) : nb_plan_print(plan, STDOUT_FILENO);
@@ -227,6 +252,7 @@ int nb_command_run(int argc, char **argv, char **env)
 		print_usage(argv[0]);
 		return 0;
 	}
+	survive_failed_writes();
 	if (perform(l, &outcome, &e) != 0) {
 		tell_exit(r, &outcome, &e);
 		return nb_say_error(&e);
@@ -248,6 +274,7 @@ static int wrap(int argc, char **argv, char **env, bool explains, bool json)
 		return nb_say_error(&e);
 	}
 	nb_request *r = &l->request;
+	survive_failed_writes();
 	bool asked = nb_request_wrap(argc, argv, env, r, &e) == 0;
 	r->explain = explains;
 	r->json = json;
