@@ -165,19 +165,15 @@ static void add_effective(nb_members *nestbox, const nb_life *life)
 static void add_attested(nb_members *nestbox, const nb_life *life)
 {
 	const nb_plan *p = life->plan;
-	char text[AD_TEXT];
 	nb_members m = nb_object_in(nestbox, "attested");
 	nb_member_id(&m, "uid", p->uid);
 	nb_member_id(&m, "gid", p->gid);
 	nb_member_id(&m, "keeper_pid", (uint64_t)life->keeper);
 	nb_member_id(&m, "init_pid", (uint64_t)life->init);
 	nb_member(&m, "cgroup", p->host->cgroup.own);
-	if (life->identity.text != NULL && nb_ad_text(&life->identity, "MesosTaskID", text, sizeof(text)))
-		nb_member(&m, "mesos_task_id", text);
-	if (life->identity.text != NULL && nb_ad_text(&life->identity, "WorkerContainerID", text, sizeof(text)))
-		nb_member(&m, "container_id", text);
-	if (life->identity.text != NULL && nb_ad_text(&life->identity, "WorkerPhysicalHost", text, sizeof(text)))
-		nb_member(&m, "physical_host", text);
+	nb_record_ad(&m, "mesos_task_id", &life->identity, "MesosTaskID");
+	nb_record_ad(&m, "container_id", &life->identity, "WorkerContainerID");
+	nb_record_ad(&m, "physical_host", &life->identity, "WorkerPhysicalHost");
 	nb_object_end(&m);
 }
 
@@ -190,13 +186,10 @@ void nb_record_claimed(nb_members *nestbox, const nb_life *life)
 		{ "dirac_job_id", "DIRACJOBID" },     { "hostname", "HOSTNAME" }
 	};
 	const nb_request *r = life->plan->request;
-	char text[AD_TEXT];
 	size_t mark;
 	nb_members m = nb_group(nestbox, "claimed", &mark);
-	if (r->job.text != NULL && nb_ad_text(&r->job, "GlobalJobId", text, sizeof(text)))
-		nb_member(&m, "global_job_id", text);
-	if (r->job.text != NULL && nb_ad_text(&r->job, "Owner", text, sizeof(text)))
-		nb_member(&m, "owner", text);
+	nb_record_ad(&m, "global_job_id", &r->job, "GlobalJobId");
+	nb_record_ad(&m, "owner", &r->job, "Owner");
 	for (size_t i = 0; i < NB_COUNT(variables); i++)
 		nb_member_max(&m, variables[i][0], nb_env_get(r->env, variables[i][1]), AD_TEXT);
 	nb_group_end(nestbox, &m, mark);

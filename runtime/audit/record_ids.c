@@ -50,11 +50,19 @@ static const ad_row token_rows[] = {
 	{ "token", "jti", "AuthTokenId" },
 };
 
-static void ad_member(nb_members *m, const ad_row *row, const nb_ad *ad)
+void nb_record_ad(nb_members *m, const char *member, const nb_ad *ad, const char *attribute)
 {
 	char text[AD_TEXT];
-	if (nb_ad_text(ad, row->attribute, text, sizeof(text)))
-		nb_member(m, row->member, text);
+	bool whole;
+	if (ad->text == NULL || !nb_ad_text_begin(ad, attribute, text, sizeof(text), &whole))
+		return;
+	m->t->cut = m->t->cut || !whole;
+	nb_member(m, member, text);
+}
+
+static void ad_member(nb_members *m, const ad_row *row, const nb_ad *ad)
+{
+	nb_record_ad(m, row->member, ad, row->attribute);
 }
 
 /* The rows of one object, as one group. */

@@ -9,6 +9,8 @@
 void nb_record_exit(nb_members *nestbox, const nb_life *life);
 /* nestbox.refusal: class, source and exit status of an error. */
 void nb_record_refusal(nb_members *nestbox, const nb_error *why);
+/* An ad's attribute, however long it is: of one over 1023 bytes, the beginning. No text, no member. */
+void nb_record_ad(nb_members *m, const char *member, const nb_ad *ad, const char *attribute);
 void nb_record_secrets(nb_members *top, const nb_life *life); /* all of the box; none: nothing */
 /* What every record of a box begins with: @timestamp (ns of CLOCK_REALTIME), ecs, host, and the worker's members. */
 nb_members nb_record_begin(const nb_life *life, uint64_t when, nb_text *head);

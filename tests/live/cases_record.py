@@ -96,6 +96,7 @@ def case_texts_of_any_length(live):
         for line in lines:
             require(len(line) <= 32768, f"{fill}: a line of {len(line)} bytes")
             one = json.loads(line.decode("utf-8"))
+            require(0 < len(one["condor"]["owner"]) <= 1024 and one["condor"]["batch_name"], f"{fill}: {line[:300]}")
             require(one["nestbox"]["truncated"] is True and one["process"]["args_count"] == 5, f"{fill}: {line[:300]}")
             require("\x01" not in line.decode() and one["process"]["args"][1] == mark, f"{fill}: {line[:300]}")
 
