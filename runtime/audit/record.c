@@ -171,7 +171,10 @@ static void add_attested(nb_members *nestbox, const nb_life *life)
 	nb_member_id(&m, "keeper_pid", (uint64_t)life->keeper);
 	nb_member_id(&m, "init_pid", (uint64_t)life->init);
 	nb_member(&m, "cgroup", p->host->cgroup.own);
+	/* what a job can claim, too, has the claim's name, so that the two can be compared */
 	nb_record_ad(&m, "mesos_task_id", &life->identity, "MesosTaskID");
+	nb_record_ad(&m, "mesos_container_name", &life->identity, "MesosContainerName");
+	nb_record_ad(&m, "k8s_pod_name", &life->identity, "K8SPodName");
 	nb_record_ad(&m, "container_id", &life->identity, "WorkerContainerID");
 	nb_record_ad(&m, "physical_host", &life->identity, "WorkerPhysicalHost");
 	nb_object_end(&m);
