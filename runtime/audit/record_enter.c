@@ -97,7 +97,7 @@ int nb_record_enter(const nb_life *life, nb_text *head, nb_text *ev, nb_error *e
 	const nb_life_entry *entry = life->entry;
 	nb_members top = nb_record_begin(life, entry->ended_ns != 0 ? entry->ended_ns : entry->started_ns, head);
 	nb_record_job(&top, life);
-	nb_record_user(&top, life->plan);
+	nb_record_user(&top, life);
 	add_process(&top, entry);
 	add_nestbox(&top, life);
 	if (head->full)

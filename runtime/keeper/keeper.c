@@ -181,6 +181,7 @@ int nb_keep_audit_start(nb_keeper *k, const nb_row *row, nb_error *e)
 	(void)row;
 	k->life.init = k->init;
 	nb_keeper_load_identity(k); /* here, while pid 1 builds the box */
+	nb_keeper_look_around(k);
 	if (k->plan->policy->hash_executable && receive_hash(k, e) != 0)
 		return -1;
 	bool must = k->plan->policy->on_audit_failure == NB_ON_FAILURE_REFUSE;
@@ -301,6 +302,8 @@ static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *fail
 	k->life.ended_ns = nb_now_realtime_ns();
 	k->life.cpu_user_ns = nanoseconds(k->usage.ru_utime);
 	k->life.cpu_system_ns = nanoseconds(k->usage.ru_stime);
+	k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): blocks of that size, on Linux */
+	k->life.io_write = (uint64_t)k->usage.ru_oublock * 512;
 	if (failed != NULL && !k->recorded) {
 		nb_keeper_record_refusal(k, failed);
 	} else if (k->life.init != 0) {

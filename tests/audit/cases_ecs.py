@@ -68,7 +68,8 @@ def check(records):
         unknown |= new
         count += 1
     assert count > 0 and not wrong, f"{count} records: {sorted(set(wrong))[:8]}"
-    allowed = {"process.exit_code", "process.parent.pid", "process.parent.name", "user.id", "user.name", "user.group.id"}
+    allowed = {"process.exit_code", "process.parent.pid", "process.parent.name", "user.id", "user.name", "user.group.id",
+               "process.supplemental_groups.id"}
     assert unknown <= allowed, f"fields that the schema's list does not have: {sorted(unknown - allowed)}"
 
 
