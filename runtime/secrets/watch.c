@@ -58,7 +58,8 @@ int nb_watch_open(const char *dir, bool links_above, uid_t owner, nb_watch_item 
 		return -1;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", w.dirfd);
 	NB_OWN_FD int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR) >= 0)
+	const uint32_t hints = IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR;
+	if (notify >= 0 && inotify_add_watch(notify, self, hints) >= 0)
 		w.inotify = nb_take_fd(&notify);
 	*ret_watch = w;
 	return 0;
