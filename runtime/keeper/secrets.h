@@ -13,8 +13,8 @@ enum { NB_SECRET_DIRS = 8, NB_SECRETS_FDS = NB_SECRET_DIRS + 1 };
 /* A directory that something else renews. */
 typedef struct nb_secret_dir {
 	char path[NB_FACT_PATH];
-	bool condor; /* HTCondor's: EXECUTE may lie behind a symbolic link */
-	bool gone;   /* the one that is watched is there no more: the next is looked for, often */
+	bool condor;    /* HTCondor's: EXECUTE may lie behind a symbolic link */
+	bool gone;      /* the one that is watched is there no more: the next is looked for, often */
 	nb_watch watch; /* NB_WATCH_NONE: it is not there (yet) */
 	nb_watch_item items[NB_SECRETS_MAX];
 	size_t count;

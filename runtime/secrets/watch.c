@@ -29,8 +29,7 @@ static int open_strictly(const char *dir, bool links_above)
 	memcpy(above, dir, n);
 	above[n] = '\0';
 	NB_OWN_FD int at = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return at < 0 ? -1
-		      : nb_sys_openat2(at, dir + n, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_STRICT);
+	return at < 0 ? -1 : nb_sys_openat2(at, dir + n, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_STRICT);
 }
 
 static int open_dir(const char *dir, bool links_above, nb_error *e)
@@ -69,8 +68,8 @@ bool nb_watch_is_of(const nb_watch *w, const char *dir, bool links_above)
 {
 	struct stat watched, named;
 	NB_OWN_FD int fd = open_strictly(dir, links_above);
-	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 &&
-	       watched.st_dev == named.st_dev && watched.st_ino == named.st_ino;
+	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 && watched.st_dev == named.st_dev &&
+	       watched.st_ino == named.st_ino;
 }
 
 void nb_watch_close(nb_watch *w)
