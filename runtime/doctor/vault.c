@@ -88,6 +88,16 @@ static bool socket_row(nb_doctor_report *r, const vault *v)
 	return true;
 }
 
+bool nb_doctor_let_in_by_group(const nb_doctor_report *r, const char *socket, uid_t agent, gid_t *ret_group)
+{
+	nb_vault_socket facts;
+	nb_error ignored;
+	if (!r->assumed || nb_vault_socket_look(socket, agent, &facts, &ignored) != 0)
+		return false;
+	*ret_group = facts.group;
+	return facts.group != 0 && (facts.mode & S_IWGRP) != 0;
+}
+
 /* Outside of boxes the agent can't tell a job's courier from anything else of the same user. */
 static bool access_row(nb_doctor_report *r, const vault *v)
 {
@@ -96,11 +106,19 @@ static bool access_row(nb_doctor_report *r, const vault *v)
 	static const nb_doctor_advice log_in = {
 		NB_WHO_SITE, "give the agent no login of its own, and let each job log in with its token (vault.auth)"
 	};
+	static const nb_doctor_advice name_one = { NB_WHO_SITE, "try as a job's user: --user UID" };
 	visit seen = { .v = *v };
 	nb_doctor_result result;
 	struct stat st;
+	gid_t group;
 	nb_doctor_try(r, false, reachable, &seen, sizeof(seen), &result);
 	bool everyone = stat(v->socket, &st) == 0 && (st.st_mode & S_IWOTH) != 0;
+	if (result.err == EACCES && nb_doctor_let_in_by_group(r, v->socket, v->agent, &group)) {
+		nb_doctor_warn(r, "vault-access", name_one,
+			       "the vault's socket lets group %u in: whether job users are in it was not tried",
+			       (unsigned)group);
+		return false;
+	}
 	if (result.stage != NB_STAGE_DONE) {
 		nb_doctor_fail(r, "vault-access", let_in, "uid %u can't use the vault's socket: %s", (unsigned)r->uid,
 			       strerror(result.err));
@@ -132,9 +150,12 @@ static void health_row(nb_doctor_report *r, const vault *v)
 	static const nb_doctor_advice look = { NB_WHO_SITE, "look at the agent and its vault" };
 	static const nb_doctor_advice whole = { NB_WHO_IMAGE, "install nestbox whole" };
 	char path[4096];
-	const nb_courier_how how = {
-		.program = path, .drop = geteuid() == 0 && r->uid != 0, .uid = r->uid, .gid = r->gid
-	};
+	const nb_courier_how how = { .program = path,
+				     .drop = geteuid() == 0 && r->uid != 0,
+				     .uid = r->uid,
+				     .gid = r->gid,
+				     .groups = r->groups,
+				     .group_count = r->group_count };
 	const nb_vault_ask ask = {
 		.socket = v->socket, .agent_uid = v->agent, .budget_ns = PATIENCE_S * second, .lease_fd = -1
 	};

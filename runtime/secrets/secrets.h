@@ -182,9 +182,11 @@ typedef struct nb_secret_event {
 
 typedef struct nb_courier_how {
 	const char *program; /* LIBEXECDIR/nestbox-courier */
-	bool drop;	     /* root only: become uid:gid, without supplementary groups, before the exec */
+	bool drop;	     /* root only: become uid:gid, with these groups, before the exec */
 	uid_t uid;
 	gid_t gid;
+	const gid_t *groups;
+	size_t group_count;
 } nb_courier_how;
 
 typedef struct nb_courier {
