@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vault agent's socket: whose it is, who can use it outside of a box, and whether somebody answers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -136,6 +138,32 @@ static bool access_row(nb_doctor_report *r, const vault *v)
 	return true;
 }
 
+/* As the job's user. Nothing is made there: the parent lets everybody make his own (mode 1733). */
+static int can_note_leases(void *ignored)
+{
+	char own[sizeof(NB_RUNDIR "/leases/") + 24];
+	(void)ignored;
+	snprintf(own, sizeof(own), NB_RUNDIR "/leases/%u", (unsigned)geteuid());
+	if (faccessat(AT_FDCWD, own, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	return faccessat(AT_FDCWD, NB_RUNDIR "/leases", W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* Root makes what is missing; others can't. */
+static void leases_row(nb_doctor_report *r)
+{
+	static const nb_doctor_advice make = { NB_WHO_IMAGE, "container-init makes it when the worker starts" };
+	nb_doctor_result result;
+	nb_doctor_try(r, false, can_note_leases, NULL, 0, &result);
+	if (result.stage == NB_STAGE_DONE || r->uid == 0)
+		nb_doctor_yes(r, "vault-leases", "leases of jobs that are killed whole are given back by the next job");
+	else
+		nb_doctor_warn(r, "vault-leases", make,
+			       NB_RUNDIR "/leases can't be used (%s): leases of jobs that are killed whole end by "
+					 "themselves only",
+			       strerror(result.err));
+}
+
 static int take_health(void *context, const nb_secret_event *event, nb_error *e)
 {
 	nb_secret_event *health = context;
@@ -179,6 +207,9 @@ static void health_row(nb_doctor_report *r, const vault *v)
 void nb_doctor_vault(nb_doctor_report *r)
 {
 	vault v;
-	if (find_vault(r, &v) && socket_row(r, &v) && access_row(r, &v))
+	if (!find_vault(r, &v))
+		return;
+	if (socket_row(r, &v) && access_row(r, &v))
 		health_row(r, &v);
+	leases_row(r);
 }

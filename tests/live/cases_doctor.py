@@ -98,6 +98,18 @@ def case_let_in_by_group(live):
             says(found, row, "warn" if row == "vault-access" else "ok")
 
 
+def case_leases_of_killed_jobs(live):
+    """Without the directory that container-init makes, nobody gives back what a job left that was killed whole."""
+    with site(live, 0o666) as (rows, _):
+        policy = live.path("doctor") + "/policy.json"
+        for made, status in (("", "warn"), ("install -d -m 1733 /run/nestbox/leases && ", "ok")):
+            script = f'mount -t tmpfs none /run/nestbox && {made}exec "$@"'
+            done = subprocess.run(["unshare", "-m", "sh", "-c", "mkdir -p /run/nestbox && " + script, "sh", *live.caller.prefix, live.nestbox,
+                                   "doctor", "--json", "--policy", policy], capture_output=True, text=True, check=False)
+            found = {r["check"]: (r["status"], r["what"]) for r in json.loads(done.stdout)["rows"]}
+            says(found, "vault-leases", status, "killed whole")
+
+
 def case_a_directory_of_everyones(live):
     with site(live, 0o666, 0o777) as (rows, _):
         says(rows(), "vault-socket", "fail", "writable by others")
