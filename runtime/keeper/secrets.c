@@ -50,12 +50,13 @@ static void drop_settled(nb_keeper *k, nb_secret_dir *d)
 /* A directory is watched: the one of now, or the last one, whose failures are told. */
 static bool is_watched(const nb_keeper *k, nb_secret_dir *d, nb_error *e)
 {
+	const nb_watch_dir dir = nb_secrets_dir(k, d->path, d->condor);
 	nb_watch fresh;
 	bool had = d->watch.dirfd >= 0;
-	d->gone = had && !nb_watch_is_of(&d->watch, d->path, d->condor);
+	d->gone = had && !nb_watch_is_of(&d->watch, &dir);
 	if (had && !d->gone)
 		return true;
-	if (nb_watch_open(d->path, d->condor, k->plan->uid, d->items, d->count, &fresh, e) != 0)
+	if (nb_watch_open(&dir, d->items, d->count, &fresh, e) != 0)
 		return had;
 	if (had)
 		nb_watch_close(&d->watch);

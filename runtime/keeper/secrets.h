@@ -13,8 +13,8 @@ enum { NB_SECRET_DIRS = 8, NB_SECRETS_FDS = NB_SECRET_DIRS + 1 };
 /* A directory that something else renews. */
 typedef struct nb_secret_dir {
 	char path[NB_FACT_PATH];
-	bool condor; /* HTCondor's: EXECUTE may lie behind a symbolic link */
-	bool gone;   /* the one that is watched is there no more: the next is looked for, often */
+	bool condor;    /* HTCondor's */
+	bool gone;      /* the one that is watched is there no more: the next is looked for, often */
 	nb_watch watch; /* NB_WATCH_NONE: it is not there (yet) */
 	nb_watch_item items[NB_SECRETS_MAX];
 	size_t count;
@@ -45,6 +45,9 @@ typedef struct nb_secrets {
 /* ---- secrets_ask.c ---- */
 /* The job's own token, as it is now. *text: NB_SECRET_TOKEN_MAX + 1 bytes, to be wiped. */
 int nb_secrets_token(const nb_keeper *k, char *text, nb_error *e);
+/* What may be taken from where. condor: HTCondor's, in which only the job's user and root write; EXECUTE may lie behind
+ * a symbolic link. */
+nb_watch_dir nb_secrets_dir(const nb_keeper *k, const char *path, bool condor);
 const nb_policy_secret *nb_secret_of(const nb_keeper *k, uint32_t index);
 
 /* ---- secrets_tell.c: events become records, and a refusal where a required secret can't be had ---- */

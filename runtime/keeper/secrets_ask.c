@@ -91,11 +91,20 @@ static nb_secret_ask ask_of(const nb_keeper *k, uint32_t index)
 				.increment_s = (uint32_t)(p->increment_ns / BILLION) };
 }
 
+nb_watch_dir nb_secrets_dir(const nb_keeper *k, const char *path, bool condor)
+{
+	return (nb_watch_dir){ .path = path,
+			       .links_above = condor,
+			       .owner = k->plan->uid,
+			       .agent = condor ? k->plan->uid : k->plan->policy->vault.agent_uid };
+}
+
 int nb_secrets_token(const nb_keeper *k, char *text, nb_error *e)
 {
 	const nb_policy *policy = k->plan->policy;
-	return nb_secret_token_read(nb_plan_text(k->plan, k->secrets->token_dir), policy->vault.token_dir == 0,
-				    nb_policy_text(policy, policy->vault.token_file), k->plan->uid, text, e);
+	const nb_watch_dir dir = nb_secrets_dir(k, nb_plan_text(k->plan, k->secrets->token_dir),
+						policy->vault.token_dir == 0);
+	return nb_secret_token_read(&dir, nb_policy_text(policy, policy->vault.token_file), text, e);
 }
 
 /* Leases of couriers that were killed together with their keeper are given back by this one. Without a directory for

@@ -134,6 +134,7 @@ ANSWERS = {
     "472": status(472), "473": status(473), "474": status(474), "530": status(530),
     "500": said(500, "failed to get the response: dial tcp: connection refused"),
     "501": said(501, "not initialised"), "502": said(502, "third party"), "503": said(503, "Vault is sealed"),
+    "tls": b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
     "escape": said(403, "\x1b]0;owned\x07 permission denied"),
 }
 

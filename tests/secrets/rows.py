@@ -21,7 +21,7 @@ ANSWERS = [
     ("odd-duration", '"x"'), ("400", "bad-request"), ("400-upgrading", "upgrading"), ("403", "denied"), ("405", "method"),
     ("412", "header-rule"), ("413", "status"), ("418", "status"), ("429", "quota"), ("472", "standby"), ("473", "standby"),
     ("474", "standby"), ("500", "server"), ("501", "uninitialised"), ("502", "server"), ("503", "sealed"), ("530", "server"),
-    ("escape", "denied"),
+    ("escape", "denied"), ("tls", "not-http"),
 ]
 
 # what is asked (as tests/secrets/keeper.c takes it, without the name), expected

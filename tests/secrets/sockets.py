@@ -160,6 +160,13 @@ def test_not_logged_in_yet(build):
         expect("in other words", lab.play("-b", "8000", "-g", "6000", *ASK).seen(), '"CANARY-KV1"')
 
 
+def test_tls_forgotten(build):
+    """An agent's listener wants TLS on a unix socket too, unless told otherwise: the sentence says what to write where."""
+    with Lab(build) as lab:
+        text = lab.play("-b", "800", "-S", "name=x;path=fault/tls;field=value").of("failed")[0]["text"]
+        need("tls_disable", "tls_disable" in text and "the site must look at the agent" in text, text)
+
+
 def test_retries_what_passes(build):
     with Lab(build) as lab:
         scripted = [(code, b'{"errors":["later"]}', ()) for code in (412, 429, 473, 500, 503)]
