@@ -17,6 +17,8 @@ typedef struct nb_made {
 	int tmp;                   /* the tmpfs on /tmp, for the row that shares it */
 	int sealed[NB_MAX_SEALED]; /* tmpfs mounts that become read-only at `seal` */
 	uint32_t sealed_count;
+	int own[NB_MAX_OWN_DIRS]; /* tmpfs mounts of --scratch, which stay writable */
+	uint32_t own_count;
 	nb_effective effective;
 } nb_made;
 

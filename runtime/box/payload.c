@@ -175,7 +175,10 @@ static int execute(const nb_box *b, const nb_row *row, nb_error *e)
 	if (strchr(command, '/') == NULL && (b->joined || b->plan->request->verb != NB_VERB_WRAP))
 		return exec_by_name(b, command, e);
 	exec_at(command, b);
-	return exec_failure(command, errno, e);
+	int err = errno;
+	exec_failure(command, err, e);
+	bool no_runscript = err == ENOENT && !b->joined && b->plan->request->verb == NB_VERB_RUN;
+	return no_runscript ? nb_fail_add(e, "; 'nestbox exec IMAGE COMMAND' runs an image without a runscript") : -1;
 }
 
 static payload_doer *const doers[NB_STEPS] = {

@@ -51,6 +51,9 @@ static bool is_own(const nb_made *m, int fd)
 	for (uint32_t i = 0; i < m->sealed_count; i++)
 		if (fstat(m->sealed[i], &own) == 0 && own.st_dev == here.st_dev)
 			return true;
+	for (uint32_t i = 0; i < m->own_count; i++)
+		if (fstat(m->own[i], &own) == 0 && own.st_dev == here.st_dev)
+			return true;
 	return fstat(m->tmp >= 0 ? m->tmp : m->run, &own) == 0 && own.st_dev == here.st_dev;
 }
 

@@ -199,6 +199,9 @@ int nb_do_seal(nb_made *m, const nb_row *row, nb_error *e)
 		nb_fd_closep(&m->sealed[i]);
 	}
 	m->sealed_count = 0;
+	for (uint32_t i = 0; i < m->own_count; i++)
+		nb_fd_closep(&m->own[i]);
+	m->own_count = 0;
 	return 0;
 }
 

@@ -214,8 +214,8 @@ static void print_usage(const char *verb)
 	nb_text_addf(&t,
 		     "Usage: nestbox %s [OPTIONS] IMAGE %s\n\nIMAGE is a directory with an unpacked image, or / for "
 		     "the worker's own tree. "
-		     "Everything is read-only\nexcept /tmp, /var/tmp, /dev/shm and what --scratch and --bind "
-		     "name.\n\nOptions:\n",
+		     "Everything is read-only\nexcept /tmp, /var/tmp, /dev/shm and what --scratch, --job-dir "
+		     "and --bind name.\n\nOptions:\n",
 		     verb,
 		     nb_streq(verb, "exec")  ? "COMMAND [ARG...]"
 		     : nb_streq(verb, "run") ? "[ARG...]"

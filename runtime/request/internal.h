@@ -9,6 +9,7 @@ int nb_set_seccomp(nb_request *r, const char *v, nb_error *e);
 int nb_set_profile(nb_request *r, const char *v, nb_error *e);
 int nb_set_bind(nb_request *r, const char *v, nb_error *e);
 int nb_set_pwd(nb_request *r, const char *v, nb_error *e);
+int nb_set_job_dir(nb_request *r, const char *v, nb_error *e);
 int nb_set_scratch(nb_request *r, const char *v, nb_error *e);
 int nb_set_env(nb_request *r, const char *v, nb_error *e);
 int nb_set_memory(nb_request *r, const char *v, nb_error *e);

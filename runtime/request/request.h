@@ -34,7 +34,7 @@ int nb_ad_check(const char *text, size_t size, const char *where, nb_error *e);
 /* ---- the request --------------------------------------------------------------------------------------------------
  */
 
-enum { NB_MAX_BINDS = 32, NB_MAX_SET_ENV = 64, NB_MAX_SECRETS = 64 };
+enum { NB_MAX_BINDS = 32, NB_MAX_SET_ENV = 64, NB_MAX_SECRETS = 64, NB_MAX_OWN_DIRS = 16 };
 
 typedef struct nb_bind {
 	const char *source, *target; /* not NUL-terminated: lengths beside them */
@@ -61,7 +61,10 @@ typedef struct nb_request {
 	uint32_t set_env_count;
 	const char *secrets[NB_MAX_SECRETS]; /* --secret: of the policy's only these; none given: all of them */
 	uint32_t secret_count;
-	const char *scratch;      /* read-write directory at its own path: the starter's, or --scratch; NULL: none */
+	const char *own_dirs[NB_MAX_OWN_DIRS]; /* --scratch: made for the box, gone with it */
+	uint32_t own_dir_count;
+	const char *scratch;      /* read-write directory at its own path: the starter's, or --job-dir; NULL: none */
+	const char *scratch_named; /* how the starter names it, where EXECUTE leads through a link; else NULL */
 	const char *error_file;   /* HTCondor's wrapper error file, or NULL */
 	const char *chirp_config; /* _CONDOR_CHIRP_CONFIG, or NULL */
 	const char *creds;        /* _CONDOR_CREDS: HTCondor's credential directory, claimed; or NULL */

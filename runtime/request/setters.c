@@ -88,12 +88,35 @@ int nb_set_pwd(nb_request *r, const char *v, nb_error *e)
 	return v[0] == '/' ? 0 : nb_fail(e, NB_REQUEST, 0, "'%.200s' is not an absolute path", v);
 }
 
+static const char *below_root(const char *path, size_t n, nb_error *e)
+{
+	const char *clean = nb_path_tidy(path, n);
+	if (clean != NULL && clean[1] != '\0')
+		return clean;
+	nb_fail(e, NB_REQUEST, 0, "'%.*s' is not an absolute path below /", (int)(n > 200 ? 200 : n), path);
+	return NULL;
+}
+
+int nb_set_job_dir(nb_request *r, const char *v, nb_error *e)
+{
+	r->scratch = below_root(v, strlen(v), e);
+	return r->scratch != NULL ? 0 : -1;
+}
+
 int nb_set_scratch(nb_request *r, const char *v, nb_error *e)
 {
-	r->scratch = nb_path_tidy(v, strlen(v));
-	return r->scratch != NULL && r->scratch[1] != '\0'
-		       ? 0
-		       : nb_fail(e, NB_REQUEST, 0, "'%.200s' is not an absolute path below /", v);
+	for (const char *p = v;;) {
+		size_t n = strcspn(p, ",");
+		const char *dir = below_root(p, n, e);
+		if (dir == NULL)
+			return -1;
+		if (r->own_dir_count == NB_MAX_OWN_DIRS)
+			return nb_fail(e, NB_REQUEST, 0, "more than %d directories", NB_MAX_OWN_DIRS);
+		r->own_dirs[r->own_dir_count++] = dir;
+		if (p[n] == '\0')
+			return 0;
+		p += n + 1;
+	}
 }
 
 int nb_set_env(nb_request *r, const char *v, nb_error *e)

@@ -64,6 +64,7 @@ def case_why_it_is_not_executed(live):
     done = live.run("exec", "/", live.dir)
     ended(done, 126)
     require("directory" in done.stderr, done.stderr)
+    ended(live.run("run", live.image, "ls"), 127, "nestbox exec IMAGE COMMAND")
     ended(live.run("exec", "/", "/no/such/program"), 127, "cannot execute /no/such/program: No such file or directory")
 
 
@@ -187,6 +188,16 @@ def case_ads(live):
     for path, word in ((fifo, "regular"), (link, "link"), (huge, "bytes"), (bad, ":2"), (nul, ":2"), ("/nowhere.ad", "/nowhere.ad")):
         refused(wrap(live, job=path), word)
     refused(wrap(live, machine=text), "Memory")
+
+
+def case_job_in_no_slot(live):
+    """HTCondor's local universe: the machine ad is there and names nothing. In a slot that is a damaged ad."""
+    if live.caller.is_root:
+        return
+    empty, local, vanilla = policy_file(live, "empty.ad", ""), policy_file(live, "local.ad", "JobUniverse = 12\n"), policy_file(live, "vanilla.ad", "JobUniverse = 5\n")
+    ended(wrap(live, job=local, machine=empty), 0, "RAN")
+    refused(wrap(live, job=vanilla, machine=empty), "Memory")
+    refused(wrap(live, job=local, machine=policy_file(live, "half.ad", "Cpus = 1\n")), "Memory")
 
 
 def case_wrapper_without_command(live):
