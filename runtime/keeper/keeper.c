@@ -54,10 +54,11 @@ static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *hea
 		       : nb_fail(e, NB_BUG, 0, "an audit record is too long");
 }
 
-/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter. */
+/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter, though never
+ * a digest or an id of those that have a fixed length. */
 static int compose_to_fit(nb_keeper *k, nb_record_fn *record, nb_text *head, nb_text *event, nb_error *e)
 {
-	static const size_t most[] = { 0, 256, 48 };
+	static const size_t most[] = { 0, 256, 96 };
 	int result = -1;
 	for (size_t i = 0; result != 0 && i < NB_COUNT(most) && (i == 0 || e->class == NB_BUG); i++)
 		result = compose(k, record, most[i], head, event, e);
