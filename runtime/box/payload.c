@@ -79,7 +79,10 @@ static int enter_workdir(const nb_box *b, const nb_row *row, nb_error *e)
 		return 0;
 	int err = errno;
 	if ((row->flags & NB_ROW_REQUIRED) == 0 && !given)
-		return chdir("/");
+		return chdir("/") == 0 ? 0
+				       : nb_fail(e, NB_REQUEST, errno,
+						 "cannot enter the root directory of the image as the payload's user: "
+						 "whoever owns the image must let others search it");
 	return nb_fail(e, NB_REQUEST, err,
 		       "cannot change to the working directory %s: it is not visible in the box, so the policy must "
 		       "mount it (mounts) or "

@@ -20,7 +20,10 @@
 static int in_root(const nb_made *m, const char *path, uint64_t flags, bool exact)
 {
 	uint64_t how = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (exact ? RESOLVE_NO_SYMLINKS : 0);
-	return nb_sys_openat2(m->root, path, flags | O_CLOEXEC, 0, how);
+	int fd = nb_sys_openat2(m->root, path, flags | O_CLOEXEC, 0, how);
+	/* What root can't reach a payload may: NFS with root_squash, FUSE, root without CAP_DAC_READ_SEARCH. It would
+	 * stay visible where it should be hidden. */
+	return fd >= 0 || errno != EACCES ? fd : nb_openat_as_user(m, m->root, path, flags, how);
 }
 
 int nb_existing(nb_made *m, const char *path, bool exact, nb_error *e)

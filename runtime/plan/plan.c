@@ -76,21 +76,6 @@ static int match_rules(nb_plan *p, nb_error *e)
 	return 0;
 }
 
-/* The ladder as the policy has it. Whether the box has a pid namespace must be known before it is made: a rung without
- * one is chosen here, when the rungs before it can't hold. */
-static void decide_proc(nb_plan *p)
-{
-	size_t kept = 0, first = 0;
-	const uint8_t *ladder = p->policy->proc;
-	while (first < NB_COUNT(p->policy->proc) && ladder[first] == NB_PROC_FRESH && p->user_namespace &&
-	       p->host->proc_covered)
-		first++;
-	p->has_pid_namespace = first == NB_COUNT(p->policy->proc) || ladder[first] != NB_PROC_SHARED;
-	for (size_t i = first; i < NB_COUNT(p->policy->proc); i++)
-		if (!p->has_pid_namespace || ladder[i] != NB_PROC_SHARED)
-			p->proc[kept++] = ladder[i];
-}
-
 static int decide_profile(nb_plan *p, nb_error *e)
 {
 	const nb_policy *policy = p->policy;
@@ -110,7 +95,8 @@ static int decide_profile(nb_plan *p, nb_error *e)
 		return nb_fail(
 			e, NB_POLICY, 0,
 			"the policy has no seccomp program for its profile: the site must run 'nestbox policy check'");
-	decide_proc(p);
+	if (nb_plan_proc(p, e) != 0)
+		return -1;
 	if (p->request->own_pid && !p->has_pid_namespace)
 		return nb_fail_from(e, NB_POLICY, nb_policy_text(policy, policy->proc_why),
 				    "option --pid: on this worker the policy's namespaces.proc (%s) leaves boxes the "
@@ -211,7 +197,7 @@ static void add_drop(nb_planner *w, uint32_t built_in)
 		nb_add(w, NB_STEP_HASH, nb_put(w, nb_plan_command(p)), 0,
 		       nb_put(w, nb_policy_text(policy, policy->hash_executable_why)), NB_ROW_REQUIRED);
 	nb_add(w, NB_STEP_NO_NEW_PRIVS, 0, 0, built_in, NB_ROW_REQUIRED);
-	if (policy->landlock == NB_REQUIRED || (policy->landlock == NB_IF_PRESENT && p->host->landlock_abi >= 6))
+	if (nb_plan_is_scoped(p))
 		nb_add(w, NB_STEP_LANDLOCK, 0, 0, nb_put(w, nb_policy_text(policy, policy->landlock_why)),
 		       NB_ROW_REQUIRED);
 	nb_add(w, NB_STEP_SECCOMP, nb_put(w, nb_policy_text(policy, p->filter->name)), 0,

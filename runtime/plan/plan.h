@@ -116,6 +116,7 @@ enum { NB_PLAN_ROWS = 192, NB_PLAN_TEXT = 24576, NB_PLAN_ARGS = 4 };
 
 typedef struct nb_limit_plan {
 	uint64_t memory, milli_cpus, pids, disk, wall_time_ns; /* 0: not limited */
+	uint64_t io_read, io_write;                            /* bytes a second */
 	uint32_t memory_why, cpu_why, pids_why, disk_why, wall_time_why;
 } nb_limit_plan;
 

@@ -14,7 +14,7 @@
 #include "base/base.h"
 
 #define NB_POLICY_MAGIC "NBPOLICY" /* 8 bytes, no NUL */
-#define NB_POLICY_FORMAT 14u
+#define NB_POLICY_FORMAT 15u
 #define NB_POLICY_MAX_BYTES (4u << 20)
 
 typedef uint32_t nb_ref; /* offset from the start of the compiled policy; 0: absent */
@@ -207,6 +207,7 @@ typedef struct nb_policy {
 
 	/* limits */
 	nb_policy_limit memory, cpu, pids, disk, wall_time;
+	nb_policy_limit io_read, io_write; /* bytes a second */
 	uint64_t disk_interval_ns; /* between two counts of what a job's directory holds */
 	uint32_t disk_action;      /* nb_disk_action */
 	nb_ref disk_action_why, disk_interval_why;

@@ -2,6 +2,7 @@
 """Bad input: one sentence with what, where and who must act, status 125, no payload."""
 import json
 import os
+import resource
 
 from box import Skip, ended, refused, require
 
@@ -243,3 +244,11 @@ def case_every_step_that_fails(live):
     for row in range(rows):
         done = live.run("exec", live.image, "sh", "-c", "echo RAN", program=live.broken, env={**live.env, "NESTBOX_FAIL_AT": str(row)})
         require(done.returncode == 125 and "RAN" not in done.stdout, f"row {row}: {done.returncode} {done.stdout!r} {done.stderr!r}")
+
+
+def case_no_room_for_files(live):
+    """A limit on the size of files (RLIMIT_FSIZE) is an error too, and no signal that would pass for the payload's."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    refused(live.run("exec", "--policy", policy_file(live, "plain.json", '{"version":1}'), live.image, "sh", "-c", "echo RAN",
+                     preexec_fn=limit), "nestbox")
