@@ -105,16 +105,57 @@ int nb_keep_cgroup_make(nb_keeper *k, const nb_row *row, nb_error *e)
 	return open_entry(g, e);
 }
 
+static uint64_t microseconds(const char *dir, const char *name)
+{
+	char path[NB_CGROUP_PATH + 32], text[32];
+	uint64_t v;
+	nb_error ignored;
+	nb_text t = nb_text_over(path, sizeof(path));
+	nb_text_addf(&t, "%s/%s", dir, name);
+	if (nb_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	return nb_parse_u64(text, UINT32_MAX, &v, &ignored) == 0 ? v : 0;
+}
+
+/* v1 refuses a quota above that of a directory further up (sched-bwc.rst), where v2 lets the lower hold: so this is all
+ * that a container whose engine gave it fewer CPUs than its slots claim can have. False: none above has one. */
+static bool quota_above(const nb_cgroup *g, char out[static NB_LIFE_LIMIT_TEXT])
+{
+	uint64_t least = UINT64_MAX;
+	char at[NB_CGROUP_PATH];
+	memcpy(at, g->dir, sizeof(at));
+	for (char *slash; (slash = strrchr(at, '/')) != NULL && slash != at;) {
+		*slash = '\0';
+		uint64_t quota = microseconds(at, "cpu.cfs_quota_us"), period = microseconds(at, "cpu.cfs_period_us");
+		if (quota != 0 && period != 0 && quota * 100000 / period < least)
+			least = quota * 100000 / period;
+	}
+	snprintf(out, NB_LIFE_LIMIT_TEXT, "%llu", (unsigned long long)least);
+	return least != UINT64_MAX;
+}
+
+static bool write_limit(const nb_cgroup *g, int fd, const char *name, const char **value,
+			char least[static NB_LIFE_LIMIT_TEXT])
+{
+	if (write(fd, *value, strlen(*value)) >= 0)
+		return true;
+	if (errno != EINVAL || !nb_streq(name, "cpu.cfs_quota_us") || !quota_above(g, least))
+		return false;
+	*value = least;
+	return write(fd, least, strlen(least)) >= 0;
+}
+
 int nb_keep_cgroup_limit(nb_keeper *k, const nb_row *row, nb_error *e)
 {
 	const nb_cgroup *g = &k->cgroups[row->n];
 	const char *name = nb_plan_text(k->plan, row->a), *value = nb_plan_text(k->plan, row->b);
-	char got[NB_LIFE_LIMIT_TEXT];
+	char got[NB_LIFE_LIMIT_TEXT], least[NB_LIFE_LIMIT_TEXT];
 	NB_OWN_FD int fd = openat(g->lock, name, O_RDWR | O_CLOEXEC);
 	bool may_miss = (row->flags & NB_ROW_REQUIRED) == 0;
 	if (fd < 0 && errno == ENOENT && may_miss)
 		return 0;
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+	if (fd < 0 || !write_limit(g, fd, name, &value, least))
 		return may_miss ? 0 : nb_fail(e, NB_HOST, errno, "cannot write %s to %s/%s", value, g->dir, name);
 	ssize_t n = pread(fd, got, sizeof(got) - 1, 0);
 	got[n > 0 ? n : 0] = '\0';
