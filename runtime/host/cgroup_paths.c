@@ -44,8 +44,9 @@ bool nb_cgroup_find_own(const char *mount, const char *path, pid_t pid, char out
 	if (path[0] != '/' || nb_starts_with(path, "/.."))
 		return false;
 	for (const char *p = path; p != NULL; p = strchr(p + 1, '/')) {
-		bool is_whole = p == path && p[1] != '\0';
-		if (join(out, mount, p) && stat(out, &st) == 0 && (is_whole || holds(out, pid)))
+		/* A single name, "/init", is in many trees. */
+		bool is_certain = p == path && strchr(p + 1, '/') != NULL;
+		if (join(out, mount, p) && stat(out, &st) == 0 && (is_certain || holds(out, pid)))
 			return true;
 	}
 	return join(out, mount, "/") && holds(out, pid);
