@@ -56,6 +56,20 @@ def case_listed_with_use_and_limit(live):
     require(not [f for f in files(live) if box["id"] in f], "its file is left")
 
 
+def case_cpu_is_told(live):
+    """Whatever the hierarchies: of a process that runs, and of those that it has waited for."""
+    burn = "end=$(($(date +%s) + 2)); while [ $(date +%s) -lt $end ]; do :; done"
+    with Delegated(live):
+        process = live.start("exec", "--memory", "64MiB", "/", "sh", "-c", f"(sh -c '{burn}'); echo up; while :; do :; done")
+        require(process.stdout.readline() == b"up\n", "no start")
+        first = listed(live, process.pid)[0]["cpu_ns"]
+        time.sleep(1)
+        second = listed(live, process.pid)[0]["cpu_ns"]
+        process.terminate()
+        process.wait()
+    require(100_000_000 < first < second < first + 1_500_000_000, f"{first} ns, {second} a second later")
+
+
 def case_kill_stops(live):
     process, box = started(live, "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.1; done")
     ended(live.run("kill", box["id"]), 0)
