@@ -73,6 +73,7 @@ typedef struct nb_life {
 	uint64_t started_ns, started_boottime_ns, ended_ns; /* realtime, boottime, realtime */
 	uint64_t ns[NB_NAMESPACES];
 	uint32_t proc; /* nb_proc_rung */
+	uint64_t io_read, io_written; /* bytes, of all disks (v2) */
 	char limit_names[NB_LIFE_LIMITS][NB_LIFE_LIMIT_TEXT],
 		limit_values[NB_LIFE_LIMITS][NB_LIFE_LIMIT_TEXT]; /* read back */
 	uint32_t limit_count;

@@ -219,5 +219,9 @@ void nb_record_exit(nb_members *nestbox, const nb_life *life)
 		nb_member_u64(&m, "disk_peak", life->disk_peak);
 	if (life->pids_refused)
 		nb_member_u64(&m, "pids_refused", life->pids_refused);
+	if (life->io_read)
+		nb_member_u64(&m, "io_read", life->io_read);
+	if (life->io_written)
+		nb_member_u64(&m, "io_write", life->io_written);
 	nb_object_end(&m);
 }

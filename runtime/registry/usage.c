@@ -19,7 +19,7 @@ typedef struct source {
 
 static bool read_source(const nb_entry *e, const source *s, uint64_t *ret_v)
 {
-	char path[NB_ENTRY_PATH + 64], text[4096];
+	char path[NB_ENTRY_PATH + 64], text[8192];
 	if (e->cgroups[s->controller][0] == '\0')
 		return false;
 	snprintf(path, sizeof(path), "%s/%s", e->cgroups[s->controller], s->file);
@@ -148,6 +148,11 @@ void nb_entry_usage(const nb_entry *e, nb_usage *ret_u)
 {
 	static const source memory[] = { { MEMORY, "memory.current", NULL, 1 },
 					 { MEMORY, "memory.usage_in_bytes", NULL, 1 } };
+	/* v1 says first what is the directory's own, then, as total_, what is below it too */
+	static const source anon[] = { { MEMORY, "memory.stat", "total_rss", 1 },
+				       { MEMORY, "memory.stat", "anon", 1 } };
+	static const source shmem[] = { { MEMORY, "memory.stat", "total_shmem", 1 },
+					{ MEMORY, "memory.stat", "shmem", 1 } };
 	static const source peak[] = { { MEMORY, "memory.peak", NULL, 1 },
 				       { MEMORY, "memory.max_usage_in_bytes", NULL, 1 } };
 	static const source cpu[] = { { CPU, "cpu.stat", "usage_usec", 1000 }, { CPU, "cpuacct.usage", NULL, 1 } };
@@ -166,6 +171,8 @@ void nb_entry_usage(const nb_entry *e, nb_usage *ret_u)
 			     .io_read = io_bytes(e, " rbytes="),
 			     .io_written = io_bytes(e, " wbytes="),
 			     .state = state_of(e) };
+	uint64_t private = first_of(e, anon, NB_COUNT(anon)), shared = first_of(e, shmem, NB_COUNT(shmem));
+	ret_u->memory_anon = private == UINT64_MAX || shared == UINT64_MAX ? UINT64_MAX : private + shared;
 	if (ret_u->cpu_ns == UINT64_MAX)
 		ret_u->cpu_ns = cpu_of_processes(e);
 }

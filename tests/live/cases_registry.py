@@ -48,6 +48,7 @@ def case_listed_with_use_and_limit(live):
         require((box["memory_limit_bytes"], box["pids_limit"], box["state"]) == (64 << 20, 20, "running"), str(box))
         require(box["pids"] == 2 and 0 < box["memory_bytes"] < 64 << 20, str(box))
         require(box["uid"] == live.caller.payload_uid, str(box))
+        require(box["memory_anon_bytes"] < box["memory_bytes"], str(box))
         text = live.run("ps")
         require(text.stdout.startswith("ID ") and box["id"] in text.stdout and " 64M " in text.stdout, text.stdout)
         process.terminate()
@@ -68,6 +69,24 @@ def case_cpu_is_told(live):
         process.terminate()
         process.wait()
     require(100_000_000 < first < second < first + 1_500_000_000, f"{first} ns, {second} a second later")
+
+
+def case_memory_of_files_is_told_apart(live):
+    """Pages of a file that was read are memory in use, but nothing that the payload needs; what is in a tmpfs is."""
+    size = 20 << 20
+    with Delegated(live):
+        for target, least, most in (("/dev/null", 0, 5 << 20), ("/tmp/f", size, 2 * size)):
+            with open(live.image + "/big", "wb") as stream:
+                stream.write(bytes(size))
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # who reads it now is charged for it
+            process, _ = started(live, f"cat /big >{target}; echo up; exec sleep 60", "--memory", "64MiB")
+            box = listed(live, process.pid)[0]
+            process.terminate()
+            process.wait()
+            os.unlink(live.image + "/big")
+            require(least <= box["memory_anon_bytes"] <= most and box["memory_bytes"] >= size, f"{target}: {box}")
 
 
 def case_kill_stops(live):

@@ -124,6 +124,7 @@ def use_is_told():
                 'nestbox_box_io_read_bytes_total{')
     process.terminate()
     finish(process)
+    expect(4 * MIB <= worker.record('sandbox-end')['nestbox']['usage']['io_write'] < 8 * MIB, 'the end record')
     gone(where)
 
 
