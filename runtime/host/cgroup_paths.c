@@ -38,6 +38,17 @@ static bool holds(const char *dir, pid_t pid)
 	return false;
 }
 
+ssize_t nb_cgroup_piece(const char *path, char *list, size_t size)
+{
+	NB_OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, list, size - 1) : -1;
+	list[n > 0 ? n : 0] = '\0';
+	char *end = strrchr(list, '\n');
+	if (end != NULL)
+		end[1] = '\0';
+	return end != NULL ? end + 1 - list : n;
+}
+
 bool nb_cgroup_find_own(const char *mount, const char *path, pid_t pid, char out[NB_FACT_PATH])
 {
 	struct stat st;

@@ -17,6 +17,29 @@ static int path_of(const nb_cgroup *g, const char *name, char out[static NB_CGRO
 	return t.full ? nb_fail(e, NB_HOST, ENAMETOOLONG, "cannot name a file in the cgroup %s", g->dir) : 0;
 }
 
+/* All that is in our cgroup into its child, ourselves among them; some may be born meanwhile, so until none is left. */
+static int move_all(const nb_cgroup *own, nb_error *e)
+{
+	enum { TRIES = 10000 };
+	char procs[NB_CGROUP_PATH], into[NB_CGROUP_PATH], list[1024];
+	if (path_of(own, "cgroup.procs", procs, e) != 0 || path_of(own, "keeper/cgroup.procs", into, e) != 0)
+		return -1;
+	if (nb_write_file(AT_FDCWD, into, "0") != 0)
+		return nb_fail(e, NB_HOST, errno, "cannot move into the cgroup %s/keeper", own->dir);
+	for (int tries = 0; tries < TRIES; tries++) {
+		ssize_t n = nb_cgroup_piece(procs, list, sizeof(list));
+		if (n <= 0)
+			return n == 0 ? 0 : nb_fail(e, NB_HOST, errno, "cannot read %s", procs);
+		for (char *p = list, *end; (end = strchr(p, '\n')) != NULL; p = end + 1) {
+			*end = '\0';
+			if (nb_write_file(AT_FDCWD, into, p) != 0 && errno != ESRCH)
+				return nb_fail(e, NB_HOST, errno, "cannot move process %s into the cgroup %s/keeper", p,
+					       own->dir);
+		}
+	}
+	return nb_fail(e, NB_HOST, 0, "processes are born in %s faster than they can be moved", own->dir);
+}
+
 int nb_keep_cgroup_leave(nb_keeper *k, const nb_row *row, nb_error *e)
 {
 	nb_cgroup own = { 0 };
@@ -28,11 +51,7 @@ int nb_keep_cgroup_leave(nb_keeper *k, const nb_row *row, nb_error *e)
 		return -1;
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return nb_fail(e, NB_HOST, errno, "cannot make the cgroup %s", path);
-	if (path_of(&own, "keeper/cgroup.procs", path, e) != 0)
-		return -1;
-	if (nb_write_file(AT_FDCWD, path, "0") != 0)
-		return nb_fail(e, NB_HOST, errno, "cannot move into the cgroup %s/keeper", own.dir);
-	if (path_of(&own, "cgroup.subtree_control", path, e) != 0)
+	if (move_all(&own, e) != 0 || path_of(&own, "cgroup.subtree_control", path, e) != 0)
 		return -1;
 	for (unsigned c = 0; c < NB_CONTROLLERS; c++) {
 		char word[16];

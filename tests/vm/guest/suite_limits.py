@@ -85,6 +85,16 @@ def memory_limit_kills_payload_only(shape, uid):
     gone(where)
 
 
+@each([uid for uid in (JOB_UID,) if cgroups.is_v2()])
+def wrapper_that_stays(uid):
+    """HTCondor's leaf, and a site's wrapper that starts nestbox and waits for it: it goes aside with the keeper, and lives on."""
+    where = worker.place('leaf', uid)
+    result = run(['sh', '-c', 'sleep 1000 & "$@"; echo "ended $?"; kill $!; cat /proc/self/cgroup', 'sh', *LIMITED], uid, where)
+    expect_equal(result.code, 0, result.said())
+    expect_text(result.out, f'forked {PIDS - 1}\n', 'ended 1\n', '/keeper\n')
+    gone(where)
+
+
 @each(CASES)
 def processes_stop_at_the_limit(shape, uid):
     where = worker.place(shape, uid)
