@@ -59,6 +59,8 @@ void nb_cgroup_settle(void);
  * frozen cgroup of v1 takes effect then, and a keeper that is frozen reaps nothing. Where the caller may not, nothing.
  */
 void nb_cgroup_thaw(pid_t pid);
+/* The first whole lines of a list of processes, so many as fit: who takes them away reads again. Returns the length. */
+ssize_t nb_cgroup_piece(const char *path, char *list, size_t size);
 void nb_cgroup_survey(uid_t uid, nb_cgroup_facts *ret_c);
 
 /* The uid's name in /etc/passwd, no name service asked; "" when it has none there, or one that does not fit. */

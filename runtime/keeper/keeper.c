@@ -303,8 +303,10 @@ static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *fail
 	k->life.ended_ns = nb_now_realtime_ns();
 	k->life.cpu_user_ns = nanoseconds(k->usage.ru_utime);
 	k->life.cpu_system_ns = nanoseconds(k->usage.ru_stime);
-	k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): blocks of that size, on Linux */
-	k->life.io_write = (uint64_t)k->usage.ru_oublock * 512;
+	if (k->life.io_read == 0 && k->life.io_written == 0) { /* no cgroup that counts them */
+		k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): of that size, on Linux */
+		k->life.io_written = (uint64_t)k->usage.ru_oublock * 512;
+	}
 	if (failed != NULL && !k->recorded) {
 		nb_keeper_record_refusal(k, failed);
 	} else if (k->life.init != 0) {
