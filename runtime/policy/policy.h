@@ -14,7 +14,7 @@
 #include "base/base.h"
 
 #define NB_POLICY_MAGIC "NBPOLICY" /* 8 bytes, no NUL */
-#define NB_POLICY_FORMAT 14u
+#define NB_POLICY_FORMAT 15u
 #define NB_POLICY_MAX_BYTES (4u << 20)
 
 typedef uint32_t nb_ref; /* offset from the start of the compiled policy; 0: absent */

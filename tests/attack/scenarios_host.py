@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 
-from scenarios import as_user, box, expect, open_place, shown, text
+from scenarios import as_user, box, expect, open_place, shown, text, user_option
 from world import Skip, become
 
 ERROR_FILE = ".job_wrapper_failure"
@@ -139,7 +139,37 @@ def worker_proc(world):
     return expect(not wrong, "; ".join(wrong))
 
 
+def site_profile(world):
+    """A system call filter of the site's that allows everything: nested boxes still make no network namespaces, strict ones none."""
+    profile, policy = world.path("allow.json"), world.path("allow-policy.json")
+    with open(profile, "w", encoding="utf-8") as stream:
+        json.dump({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}]}, stream)
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "seccomp": {"profile": profile, "strict": profile},
+                   "audit": {"sinks": [{"type": "file", "path": world.path("log")}]}}, stream)
+    world.compile(policy)
+    new_net, new_user, both, net_and_mount = "0x40000000", "0x10000000", "0x50000000", "0x40020000"
+    tries = [*(("both", attack, flags) for attack in ("unshare-nested", "clone-nested", "clone3-nested") for flags in (new_net, net_and_mount)),
+             *(("strict", attack, flags) for attack in ("unshare", "clone", "clone3") for flags in (new_user, both))]
+    user = user_option(world)[:-2]
+    wrong = []
+    for where, attack, flags in tries:
+        plain = subprocess.run([world.probe, attack, flags], preexec_fn=as_user(world), stderr=subprocess.DEVNULL, check=False)
+        shown(plain.returncode == 0, f"{attack} {flags}: status {plain.returncode}")
+        for kind in ("strict",) if where == "strict" else ("nested", "strict"):
+            done = subprocess.run([world.nestbox, "exec", *user, "--policy", policy, "--profile", kind, world.image, "/bin/probe", attack, flags],
+                                  preexec_fn=as_user(world), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            if done.returncode not in (1, 2):
+                wrong.append(f"{kind} {attack} {flags}: {done.returncode} {text(done)}")
+    allowed = subprocess.run([world.nestbox, "exec", *user, "--policy", policy, world.image, "/bin/probe", "unshare-nested", "0x20000"],
+                             preexec_fn=as_user(world), stderr=subprocess.DEVNULL, check=False)
+    if allowed.returncode != 0:
+        wrong.append(f"a nested box makes no mount namespace: {allowed.returncode}")
+    return expect(not wrong, "; ".join(wrong))
+
+
 SCENARIOS = [
+    ("site-profile", "E04", "any", site_profile),
     ("worker-proc", "D05", "root", worker_proc),
     ("forged-failure", "J01", "user", forged_failure),
     ("weak-root", "C15", "root", weak_root),
