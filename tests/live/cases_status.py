@@ -182,3 +182,14 @@ def case_own_failed_writes_are_not_the_payloads(live):
     os.close(write)
     require(done.returncode == 125, f"status {done.returncode}")
     ended(live.run("exec", live.image, "sh", "-c", "kill -PIPE $$", **default), -signal.SIGPIPE)
+
+
+def case_umask_is_the_payloads_alone(live):
+    """An administrator's umask is the payload's, and takes nothing of the box from it."""
+    data = live.path("data")
+    os.mkdir(data)
+    image = live.make_image("umask")
+    script = "cat /run/nestbox/status.json && ls -d /new/place/. /dev/pts/. /dev/shm/. /run/nestbox/hidden/. && grep Umask /proc/self/status"
+    for mask, said in ((0o077, "0077"), (0o777, "0777"), (0, "0000")):
+        done = live.run("exec", "--bind", f"{data}:/new/place", image, "sh", "-c", script, preexec_fn=lambda mask=mask: os.umask(mask))
+        ended(done, 0, said)
