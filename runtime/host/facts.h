@@ -28,6 +28,8 @@ typedef struct nb_cgroup_facts {
 typedef struct nb_host {
 	uint32_t uid, gid;
 	uint32_t groups[NB_MAX_GROUPS], group_count;
+	const uint32_t *all_groups; /* group_count of them, where they are too many for `groups`; lives until exit */
+	uint32_t groups_unknown;    /* nobody may count on there being no others */
 	uint32_t sys_admin;          /* CAP_SYS_ADMIN: mounts without a user namespace */
 	uint32_t set_ids;            /* CAP_SETUID and CAP_SETGID */
 	uint32_t sudo_uid, sudo_gid; /* of SUDO_UID, SUDO_GID; 0: none */

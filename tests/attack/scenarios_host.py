@@ -7,7 +7,7 @@ import struct
 import subprocess
 
 from scenarios import as_user, box, expect, open_place, shown, text, user_option
-from world import Skip, become
+from world import DENIED_GROUP, Skip, become
 
 ERROR_FILE = ".job_wrapper_failure"
 FORGERIES = ("touch {0}", "ln -s / {0}", "mkfifo {0}", "mkdir {0}", "mkdir -p {0}/in/it", "touch {0}; chmod 555 .",
@@ -168,7 +168,31 @@ def site_profile(world):
     return expect(not wrong, "; ".join(wrong))
 
 
+def many_groups(world):
+    """A user in a group that the site refuses, and in a hundred others."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to give groups")
+    secret, policy = world.path("of-a-group"), world.path("groups.json")
+    with open(secret, "wb") as stream:
+        stream.write(b"nestbox-attack-secret\n")
+    os.chown(secret, 0, DENIED_GROUP)
+    os.chmod(secret, 0o640)
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "identity": {"refuse_groups": [DENIED_GROUP]}, "audit": {"sinks": [{"type": "file", "path": world.path("log")}]}},
+                  stream)
+    world.compile(policy)
+    statuses = []
+    for groups in ([DENIED_GROUP], [*range(3000, 3100), DENIED_GROUP]):
+        for of in (world.policy, policy):
+            done = subprocess.run([world.nestbox, "exec", "--policy", of, "/", world.probe, "secret", secret], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, preexec_fn=lambda groups=groups: become(world.user.uid, groups), check=False)
+            statuses.append(done.returncode)
+    shown(statuses[0] == 0 and statuses[2] == 0, f"not read where the policy refuses no group: {statuses}")
+    return expect(statuses[1] == 125 and statuses[3] == 125, f"statuses {statuses}")
+
+
 SCENARIOS = [
+    ("many-groups", "F01", "user", many_groups),
     ("site-profile", "E04", "any", site_profile),
     ("worker-proc", "D05", "root", worker_proc),
     ("forged-failure", "J01", "user", forged_failure),
