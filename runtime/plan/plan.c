@@ -55,6 +55,17 @@ nb_row *nb_add(nb_planner *w, nb_step step, uint32_t a, uint32_t b, uint32_t why
 	return row;
 }
 
+static bool holds(const nb_plan *p, const nb_policy_condition *c)
+{
+	const nb_ad *job = &p->request->job;
+	const char *name = nb_policy_text(p->policy, c->attribute);
+	char value[1024];
+	/* What is too long to be compared may look like the pattern, and a rule only narrows. */
+	return nb_ad_text(job, name, value, sizeof(value))
+		       ? fnmatch(nb_policy_text(p->policy, c->pattern), value, 0) == 0
+		       : nb_ad_has(job, name);
+}
+
 /* Which rules hold. What the job says about itself can only narrow what it may do, so a forged ad gains nothing. */
 static int match_rules(nb_plan *p, nb_error *e)
 {
@@ -65,13 +76,8 @@ static int match_rules(nb_plan *p, nb_error *e)
 	for (uint32_t i = 0; i < policy->rules.count; i++) {
 		const nb_policy_rule *rule = NB_POLICY_AT(policy, rules, i, nb_policy_rule);
 		bool all = p->request->verb == NB_VERB_WRAP;
-		for (uint32_t k = 0; all && k < rule->when.count; k++) {
-			const nb_policy_condition *c = nb_policy_item(policy, rule->when, k, sizeof(*c));
-			char value[1024];
-			all = nb_ad_text(&p->request->job, nb_policy_text(policy, c->attribute), value,
-					 sizeof(value)) &&
-			      fnmatch(nb_policy_text(policy, c->pattern), value, 0) == 0;
-		}
+		for (uint32_t k = 0; all && k < rule->when.count; k++)
+			all = holds(p, nb_policy_item(policy, rule->when, k, sizeof(nb_policy_condition)));
 		p->rules[i] = all;
 	}
 	return 0;

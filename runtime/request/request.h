@@ -24,6 +24,8 @@ int nb_ad_load(const char *path, nb_ad *ret_ad, nb_error *e);
 /* The text of a string attribute (unescaped: \" is the only escape), or of any other expression as it stands. Names
  * compare without case. False when it is absent, undefined, or does not fit. */
 bool nb_ad_text(const nb_ad *ad, const char *name, char *out, size_t size);
+/* It is there, and is not undefined: what nb_ad_text then refuses does not fit. */
+bool nb_ad_has(const nb_ad *ad, const char *name);
 /* The value of an attribute that is a plain integer; false otherwise. */
 bool nb_ad_int(const nb_ad *ad, const char *name, int64_t *ret_v);
 /* Check the shape of an ad that is in memory already. `where` is for the message. */
