@@ -10,20 +10,41 @@
 
 #include "db_private.h"
 
-enum { version = 1 };
+enum { version = 2 };
 
 static const char schema[] =
 	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, dev INT, ino INT, size INT, mtime INT, done INT,"
-	" head INT, tail INT, first INT, last INT, born INT, settled INT);"
+	" head INT, tail INT, first INT, last INT, born INT, late INT, starts INT, ends INT, settled INT, broken INT,"
+	" sum INT);"
 	"CREATE INDEX file_open ON file(id) WHERE settled = 0;"
+	"CREATE INDEX file_broken ON file(id) WHERE broken <> 0;"
+	"CREATE TABLE gone(id INTEGER PRIMARY KEY);"
 	"CREATE TABLE dir(path TEXT PRIMARY KEY, mtime INT) WITHOUT ROWID;"
 	"CREATE TABLE life(id INTEGER PRIMARY KEY, start INT, file INT, chunk INT);"
-	"CREATE TABLE run(id INTEGER PRIMARY KEY, postings INT);"
+	"CREATE TABLE run(id INTEGER PRIMARY KEY, postings INT, first INT, sum INT);"
 	"CREATE TABLE blk(k INTEGER PRIMARY KEY, b BLOB);";
 
 int db_fail(db *d, const char *what, nb_error *e)
 {
+	int code = sqlite3_errcode(d->sql) & 0xff;
+	d->damaged = d->damaged || code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 	return nb_fail(e, NB_HOST, 0, "cannot %s the index %s: %s", what, d->path, sqlite3_errmsg(d->sql));
+}
+
+int db_fail_damaged(db *d, nb_error *e)
+{
+	d->damaged = true;
+	return nb_fail(e, NB_HOST, 0, "the index %s is damaged", d->path);
+}
+
+bool db_damaged(const db *d)
+{
+	return d->damaged;
+}
+
+bool db_unlink(const db *d)
+{
+	return unlink(d->path) == 0;
 }
 
 int db_exec(db *d, const char *sql, nb_error *e)
@@ -31,24 +52,32 @@ int db_exec(db *d, const char *sql, nb_error *e)
 	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, "use", e);
 }
 
+#define FILE_COLUMNS                                                                                           \
+	"SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,late,starts,ends,settled,broken,sum" \
+	" FROM file"
+
 int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
 {
 	static const char *const text[STATEMENTS] = {
-		[SQL_FILES] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file",
-		[SQL_OPEN_FILES] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file"
-				   " INDEXED BY file_open WHERE settled = 0",
-		[SQL_FILE] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file WHERE "
-			     "id = ?1",
-		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+		[SQL_FILES] = FILE_COLUMNS,
+		[SQL_OPEN_FILES] = FILE_COLUMNS " INDEXED BY file_open WHERE settled = 0",
+		[SQL_BROKEN_FILES] = FILE_COLUMNS " INDEXED BY file_broken WHERE broken <> 0",
+		[SQL_FILE] = FILE_COLUMNS " WHERE id = ?1",
+		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file "
+				 "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
 		[SQL_DROP_FILE] = "DELETE FROM file WHERE id = ?1",
+		[SQL_PUT_GONE] = "INSERT OR REPLACE INTO gone VALUES(?1)",
+		[SQL_GONE] = "SELECT 1 FROM gone WHERE id = ?1",
 		[SQL_DIRS] = "SELECT path,mtime FROM dir",
 		[SQL_PUT_DIR] = "INSERT OR REPLACE INTO dir VALUES(?1,?2)",
 		[SQL_LIVES] = "SELECT id,start,file,chunk FROM life WHERE start <= ?1",
 		[SQL_PUT_LIFE] = "INSERT OR REPLACE INTO life VALUES(?1,?2,?3,?4)",
 		[SQL_DROP_LIFE] = "DELETE FROM life WHERE id = ?1",
-		[SQL_RUNS] = "SELECT id,postings FROM run ORDER BY id",
-		[SQL_PUT_RUN] = "INSERT INTO run VALUES(?1,?2)",
+		[SQL_LIFE] = "SELECT start FROM life WHERE id = ?1",
+		[SQL_RUNS] = "SELECT id,postings,first,sum FROM run ORDER BY id",
+		[SQL_PUT_RUN] = "INSERT INTO run VALUES(?1,?2,?3,?4)",
 		[SQL_DROP_RUN] = "DELETE FROM run WHERE id = ?1",
+		[SQL_COUNT_RUNS] = "INSERT OR REPLACE INTO run SELECT 0,count(*),0,0 FROM run WHERE id > 0",
 		[SQL_NEW_RUN] = "SELECT coalesce(max(id),0)+1 FROM run",
 		[SQL_PUT_BLOCK] = "INSERT INTO blk VALUES(?1,?2)",
 		[SQL_DROP_BLOCKS] = "DELETE FROM blk WHERE k BETWEEN ?1 AND ?2",
@@ -108,7 +137,7 @@ static int make(db *d, nb_error *e)
 		return db_exec(d, "COMMIT", e);
 	if (db_exec(d, schema, e) != 0)
 		return -1;
-	return db_exec(d, "PRAGMA user_version=1; COMMIT", e);
+	return db_exec(d, "PRAGMA user_version=2; COMMIT", e);
 }
 
 /* What is no index of ours is thrown away: there is nothing in it that the logs do not say. */
@@ -174,11 +203,25 @@ static uint64_t column(sqlite3_stmt *s, int i)
 	return (uint64_t)sqlite3_column_int64(s, i);
 }
 
+enum { FILE_NUMBERS = 15 };
+
+/* A row's numbers in the order of the columns, and what tells that they are those that were written. */
+static uint64_t row_numbers(const db_file *f, uint64_t out[static FILE_NUMBERS])
+{
+	const uint64_t numbers[FILE_NUMBERS] = { f->dev,  f->ino,    f->size,  f->mtime_ns, f->done,
+						 f->head, f->tail,   f->first, f->last,     f->born,
+						 f->late, f->starts, f->ends,  f->settled,  f->broken };
+	memcpy(out, numbers, sizeof(numbers));
+	return nb_checksum64(numbers, sizeof(numbers)) ^ nb_checksum64(f->path, strlen(f->path));
+}
+
 /* Rows until the visitor has enough. */
-static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, nb_error *e)
+static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, bool *ret_any, nb_error *e)
 {
 	int status;
+	*ret_any = false;
 	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
+		*ret_any = true;
 		db_file f = { .id = (uint32_t)sqlite3_column_int64(s, 0),
 			      .path = (const char *)sqlite3_column_text(s, 1),
 			      .dev = column(s, 2),
@@ -191,7 +234,14 @@ static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, 
 			      .first = column(s, 9),
 			      .last = column(s, 10),
 			      .born = column(s, 11),
-			      .settled = column(s, 12) != 0 };
+			      .late = column(s, 12),
+			      .starts = column(s, 13),
+			      .ends = column(s, 14),
+			      .settled = column(s, 15) != 0,
+			      .broken = column(s, 16) != 0 };
+		uint64_t numbers[FILE_NUMBERS];
+		if (f.path == NULL || row_numbers(&f, numbers) != column(s, 17))
+			return db_fail_damaged(d, e);
 		if (!visit(ctx, &f))
 			break;
 	}
@@ -199,27 +249,37 @@ static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, 
 	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
 }
 
-int db_files(db *d, bool unsettled, db_visit_file *visit, void *ctx, nb_error *e)
+int db_files(db *d, db_which which, db_visit_file *visit, void *ctx, nb_error *e)
 {
+	static const db_statement statements[] = {
+		[DB_ALL_FILES] = SQL_FILES, [DB_OPEN_FILES] = SQL_OPEN_FILES, [DB_BROKEN_FILES] = SQL_BROKEN_FILES
+	};
 	sqlite3_stmt *s;
-	return db_prepare(d, unsettled ? SQL_OPEN_FILES : SQL_FILES, &s, e) != 0 ? -1
-										 : visit_files(d, s, visit, ctx, e);
+	bool any;
+	return db_prepare(d, statements[which], &s, e) != 0 ? -1 : visit_files(d, s, visit, ctx, &any, e);
 }
 
 int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e)
 {
 	sqlite3_stmt *s;
+	bool there;
 	if (db_prepare(d, SQL_FILE, &s, e) != 0)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	return visit_files(d, s, visit, ctx, e);
+	if (visit_files(d, s, visit, ctx, &there, e) != 0 || there)
+		return there ? 0 : -1;
+	if (db_prepare(d, SQL_GONE, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	int status = sqlite3_step(s);
+	sqlite3_reset(s);
+	return status == SQLITE_ROW ? 0 : status == SQLITE_DONE ? db_fail_damaged(d, e) : db_fail(d, "read", e);
 }
 
 int db_put_file(db *d, db_file *f, nb_error *e)
 {
 	sqlite3_stmt *s;
-	const uint64_t numbers[] = { f->dev,  f->ino,   f->size, f->mtime_ns, f->done,   f->head,
-				     f->tail, f->first, f->last, f->born,     f->settled };
+	uint64_t numbers[FILE_NUMBERS], sum = row_numbers(f, numbers);
 	if (db_prepare(d, SQL_PUT_FILE, &s, e) != 0)
 		return -1;
 	if (f->id != 0)
@@ -227,8 +287,9 @@ int db_put_file(db *d, db_file *f, nb_error *e)
 	else
 		sqlite3_bind_null(s, 1);
 	sqlite3_bind_text(s, 2, f->path, -1, SQLITE_STATIC);
-	for (int i = 0; i < (int)NB_COUNT(numbers); i++)
+	for (int i = 0; i < FILE_NUMBERS; i++)
 		sqlite3_bind_int64(s, i + 3, (sqlite3_int64)numbers[i]);
+	sqlite3_bind_int64(s, FILE_NUMBERS + 3, (sqlite3_int64)sum);
 	if (sqlite3_step(s) != SQLITE_DONE)
 		return db_fail(d, "write", e);
 	sqlite3_reset(s);
@@ -243,10 +304,14 @@ int db_put_file(db *d, db_file *f, nb_error *e)
 int db_drop_file(db *d, uint32_t id, nb_error *e)
 {
 	sqlite3_stmt *s;
-	if (db_prepare(d, SQL_DROP_FILE, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, id);
-	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
+	for (int i = 0; i < 2; i++) {
+		if (db_prepare(d, i == 0 ? SQL_DROP_FILE : SQL_PUT_GONE, &s, e) != 0)
+			return -1;
+		sqlite3_bind_int64(s, 1, id);
+		if (sqlite3_step(s) != SQLITE_DONE)
+			return db_fail(d, "write", e);
+	}
+	return 0;
 }
 
 int db_dirs(db *d, db_visit_dir *visit, void *ctx, nb_error *e)
@@ -289,9 +354,20 @@ int db_put_life(db *d, const life *one, nb_error *e)
 	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
 }
 
-int db_drop_life(db *d, uint64_t id, nb_error *e)
+int db_drop_life(db *d, uint64_t id, uint64_t *ret_start, nb_error *e)
 {
 	sqlite3_stmt *s;
+	*ret_start = 0;
+	if (db_prepare(d, SQL_LIFE, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
+	int status = sqlite3_step(s);
+	if (status == SQLITE_DONE)
+		return 0;
+	if (status != SQLITE_ROW)
+		return db_fail(d, "read", e);
+	*ret_start = column(s, 0);
+	sqlite3_reset(s);
 	if (db_prepare(d, SQL_DROP_LIFE, &s, e) != 0)
 		return -1;
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);

@@ -194,13 +194,21 @@ bool pick_skip(slice *at, slice *ret_value)
 	return true;
 }
 
+static bool has_room(const pick_hits *hits, int field)
+{
+	bool seen = field < 128 && (hits->seen[field / 64] >> field % 64 & 1) != 0;
+	return hits->used < (seen ? PICK_HITS - PICK_SPARE : PICK_HITS);
+}
+
 static void hit(pick_hits *hits, int field, slice value)
 {
 	bool string = value.at[0] == '"';
 	if (string)
 		value = (slice){ value.at + 1, value.n - 2 };
-	if (hits->used < PICK_HITS)
+	if (has_room(hits, field))
 		hits->at[hits->used++] = (pick_hit){ .field = field, .string = string, .raw = value };
+	if (field < 128)
+		hits->seen[field / 64] |= 1ull << field % 64;
 }
 
 static bool walk(const pick_paths *paths, uint16_t node, slice *at, pick_hits *hits, size_t depth);
@@ -250,6 +258,7 @@ bool pick_run(const pick_paths *paths, slice line, pick_hits *ret_hits)
 {
 	slice at = line;
 	ret_hits->used = 0;
+	ret_hits->seen[0] = ret_hits->seen[1] = 0;
 	blank(&at);
 	if (at.n == 0 || at.at[0] != '{' || !walk(paths, 0, &at, ret_hits, 0)) {
 		ret_hits->used = 0;

@@ -21,7 +21,8 @@ typedef struct survey {
 	source_list found; /* the walk's own list: one root */
 	int rootfd;
 	bool changed, any_dir, no_memory;
-	bool moved; /* more than growth: files came, went, shrank or were replaced */
+	bool broken; /* some file can't be read to its end */
+	bool moved;  /* more than growth: files came, went, shrank or were replaced */
 	progress *p;
 } survey;
 
@@ -83,6 +84,7 @@ static bool file_differs(void *ctx, const db_file *f)
 	survey *s = ctx;
 	struct stat st;
 	bool there = fstatat(s->rootfd, f->path, &st, 0) == 0;
+	s->broken = s->broken || f->broken;
 	s->moved = !there || st.st_ino != f->ino || st.st_dev != f->dev || (uint64_t)st.st_size < f->size;
 	if (s->moved || ((uint64_t)st.st_size == f->size && mtime_of(&st) == f->mtime_ns))
 		return !s->moved;
@@ -101,7 +103,7 @@ static int look(survey *s, bool *ret_changed, nb_error *e)
 	if (db_dirs(s->i->d, dir_differs, s, e) != 0)
 		return -1;
 	s->moved = !s->any_dir || s->changed; /* no directory at all: an interrupted first time */
-	if (!s->moved && db_files(s->i->d, true, file_differs, s, e) != 0)
+	if (!s->moved && db_files(s->i->d, DB_OPEN_FILES, file_differs, s, e) != 0)
 		return -1;
 	*ret_changed = s->moved || s->changed;
 	return s->no_memory ? nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs") : 0;
@@ -127,8 +129,12 @@ static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error
 	for (size_t n = 0; n < s->count && result == 0; n++) {
 		nb_text t = nb_text_over(path, sizeof(path));
 		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], s->rows[n].path);
+		const source_file tail = {
+			.rel = s->rows[n].path, .dev = s->rows[n].dev, .ino = s->rows[n].ino, .from = s->rows[n].done
+		};
 		result = b != NULL ? index_file(b, path, &s->rows[n], e)
-				   : source_add_file(sources, s->i->root, s->rows[n].path, s->rows[n].done, &index, e);
+				   : source_add_file(sources, s->i->root, &tail, &index, e);
+		s->broken = s->broken || s->rows[n].broken;
 	}
 	if (result == 0 && b != NULL)
 		result = index_flush(b, e) != 0 ? -1 : db_merge(s->i->d, false, e);
@@ -230,16 +236,20 @@ static int take_for_once(survey *s, const source_file *file, const db_file *row,
 	uint32_t index;
 	if (row != NULL && !nb_streq(row->path, file->rel) && note_moved(s->i, row->id, file->rel, e) != 0)
 		return -1;
+	s->broken = s->broken || (row != NULL && row->broken);
 	if (row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns)
 		return 0;
-	return source_add_file(sources, s->i->root, file->rel, row ? row->done : 0, &index, e);
+	source_file tail = *file;
+	tail.from = row ? row->done : 0;
+	return source_add_file(sources, s->i->root, &tail, &index, e);
 }
 
 static int take_in(survey *s, index_builder *b, const source_file *file, const db_file *row, nb_error *e)
 {
 	db_file f = row ? *row : (db_file){ 0 };
 	bool same = row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns && row->ino == file->ino;
-	bool settled = is_settled(file);
+	bool settled = is_settled(file) && !(same && row->broken);
+	s->broken = s->broken || (same && row->broken);
 	if (same && nb_streq(row->path, file->rel) && row->settled == settled) {
 		progress_add(s->p, file->size);
 		return 0;
@@ -250,7 +260,11 @@ static int take_in(survey *s, index_builder *b, const source_file *file, const d
 	f.size = file->size;
 	f.mtime_ns = file->mtime_ns;
 	f.settled = settled;
-	return same ? db_put_file(s->i->d, &f, e) : index_file(b, file->path, &f, e);
+	if (same)
+		return db_put_file(s->i->d, &f, e);
+	int result = index_file(b, file->path, &f, e);
+	s->broken = s->broken || f.broken;
+	return result;
 }
 
 static int put_dirs(survey *s, nb_error *e)
@@ -270,7 +284,7 @@ static int put_dirs(survey *s, nb_error *e)
 
 static int compare(survey *s, nb_error *e)
 {
-	if (db_files(s->i->d, false, keep_row, s, e) != 0)
+	if (db_files(s->i->d, DB_ALL_FILES, keep_row, s, e) != 0)
 		return -1;
 	s->claimed = calloc(s->count + 1, sizeof(*s->claimed));
 	if (s->no_memory || s->claimed == NULL)
@@ -361,7 +375,9 @@ static int refresh(survey *s, source_list *sources, const index_options *o, nb_e
 	/* One read transaction for the whole search: one lock, one state of the index. */
 	if (db_read(s->i->d, e) != 0 || (!o->force && look(s, &changed, e) != 0))
 		return -1;
-	return changed ? take_changes(s, sources, o, e) : 0;
+	if (changed && take_changes(s, sources, o, e) != 0)
+		return -1;
+	return s->broken ? index_scan_broken(s->i, sources, e) : 0;
 }
 
 int index_refresh(index_root *i, source_list *sources, const index_options *o, progress *p, nb_error *e)
