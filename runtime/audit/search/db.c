@@ -13,10 +13,11 @@
 enum { version = 2 };
 
 static const char schema[] =
-	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, dev INT, ino INT, size INT, mtime INT, done INT,"
-	" head INT, tail INT, first INT, last INT, born INT, late INT, starts INT, ends INT, settled INT, broken INT,"
-	" sum INT);"
-	"CREATE INDEX file_open ON file(id) WHERE settled = 0;"
+	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, settled INT, broken INT, b BLOB NOT NULL);"
+	/* The times alone, which a search for a span reads of all files. */
+	"CREATE TABLE span(id INTEGER PRIMARY KEY, b BLOB NOT NULL);"
+	/* All columns, so that every search reads these rows from one place. */
+	"CREATE INDEX file_open ON file(id,path,settled,broken,b) WHERE settled = 0;"
 	"CREATE INDEX file_broken ON file(id) WHERE broken <> 0;"
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY);"
 	"CREATE TABLE dir(path TEXT PRIMARY KEY, mtime INT) WITHOUT ROWID;"
@@ -52,9 +53,7 @@ int db_exec(db *d, const char *sql, nb_error *e)
 	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, "use", e);
 }
 
-#define FILE_COLUMNS                                                                                           \
-	"SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,late,starts,ends,settled,broken,sum" \
-	" FROM file"
+#define FILE_COLUMNS "SELECT id,path,settled,broken,b FROM file"
 
 int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
 {
@@ -63,11 +62,13 @@ int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
 		[SQL_OPEN_FILES] = FILE_COLUMNS " INDEXED BY file_open WHERE settled = 0",
 		[SQL_BROKEN_FILES] = FILE_COLUMNS " INDEXED BY file_broken WHERE broken <> 0",
 		[SQL_FILE] = FILE_COLUMNS " WHERE id = ?1",
-		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file "
-				 "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
+		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file VALUES(?1,?2,?3,?4,?5)",
 		[SQL_DROP_FILE] = "DELETE FROM file WHERE id = ?1",
 		[SQL_PUT_GONE] = "INSERT OR REPLACE INTO gone VALUES(?1)",
 		[SQL_GONE] = "SELECT 1 FROM gone WHERE id = ?1",
+		[SQL_SPANS] = "SELECT id,b FROM span",
+		[SQL_PUT_SPAN] = "INSERT OR REPLACE INTO span VALUES(?1,?2)",
+		[SQL_DROP_SPAN] = "DELETE FROM span WHERE id = ?1",
 		[SQL_DIRS] = "SELECT path,mtime FROM dir",
 		[SQL_PUT_DIR] = "INSERT OR REPLACE INTO dir VALUES(?1,?2)",
 		[SQL_LIVES] = "SELECT id,start,file,chunk FROM life WHERE start <= ?1",
@@ -198,21 +199,47 @@ void db_rollback(db *d)
 
 /* ---- files and directories ---------------------------------------------------------------------------------- */
 
-static uint64_t column(sqlite3_stmt *s, int i)
+/* A row's numbers as they are stored, in one piece: a search reads hundreds of rows. */
+typedef struct packed {
+	uint64_t dev, ino, size, mtime_ns, done, head, tail, first, last, born, late, starts, ends;
+	uint64_t sum; /* of all that, the flags and the path */
+} packed;
+
+static packed pack_row(const db_file *f)
 {
-	return (uint64_t)sqlite3_column_int64(s, i);
+	packed p = { f->dev,   f->ino,  f->size, f->mtime_ns, f->done,   f->head, f->tail,
+		     f->first, f->last, f->born, f->late,     f->starts, f->ends, 0 };
+	p.sum = nb_checksum64(&p, offsetof(packed, sum)) ^ nb_checksum64(f->path, strlen(f->path)) ^
+		(uint64_t)f->settled << 1 ^ f->broken;
+	return p;
 }
 
-enum { FILE_NUMBERS = 15 };
-
-/* A row's numbers in the order of the columns, and what tells that they are those that were written. */
-static uint64_t row_numbers(const db_file *f, uint64_t out[static FILE_NUMBERS])
+/* The row at which a statement is; false when it is damaged. */
+static bool unpack_row(sqlite3_stmt *s, db_file *ret)
 {
-	const uint64_t numbers[FILE_NUMBERS] = { f->dev,  f->ino,    f->size,  f->mtime_ns, f->done,
-						 f->head, f->tail,   f->first, f->last,     f->born,
-						 f->late, f->starts, f->ends,  f->settled,  f->broken };
-	memcpy(out, numbers, sizeof(numbers));
-	return nb_checksum64(numbers, sizeof(numbers)) ^ nb_checksum64(f->path, strlen(f->path));
+	packed p;
+	const void *blob = sqlite3_column_blob(s, 4);
+	*ret = (db_file){ .id = (uint32_t)sqlite3_column_int64(s, 0),
+			  .path = (const char *)sqlite3_column_text(s, 1),
+			  .settled = sqlite3_column_int(s, 2) != 0,
+			  .broken = sqlite3_column_int(s, 3) != 0 };
+	if (ret->path == NULL || blob == NULL || sqlite3_column_bytes(s, 4) != (int)sizeof(p))
+		return false;
+	memcpy(&p, blob, sizeof(p));
+	ret->dev = p.dev;
+	ret->ino = p.ino;
+	ret->size = p.size;
+	ret->mtime_ns = p.mtime_ns;
+	ret->done = p.done;
+	ret->head = p.head;
+	ret->tail = p.tail;
+	ret->first = p.first;
+	ret->last = p.last;
+	ret->born = p.born;
+	ret->late = p.late;
+	ret->starts = p.starts;
+	ret->ends = p.ends;
+	return pack_row(ret).sum == p.sum;
 }
 
 /* Rows until the visitor has enough. */
@@ -221,26 +248,9 @@ static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, 
 	int status;
 	*ret_any = false;
 	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
+		db_file f;
 		*ret_any = true;
-		db_file f = { .id = (uint32_t)sqlite3_column_int64(s, 0),
-			      .path = (const char *)sqlite3_column_text(s, 1),
-			      .dev = column(s, 2),
-			      .ino = column(s, 3),
-			      .size = column(s, 4),
-			      .mtime_ns = column(s, 5),
-			      .done = column(s, 6),
-			      .head = column(s, 7),
-			      .tail = column(s, 8),
-			      .first = column(s, 9),
-			      .last = column(s, 10),
-			      .born = column(s, 11),
-			      .late = column(s, 12),
-			      .starts = column(s, 13),
-			      .ends = column(s, 14),
-			      .settled = column(s, 15) != 0,
-			      .broken = column(s, 16) != 0 };
-		uint64_t numbers[FILE_NUMBERS];
-		if (f.path == NULL || row_numbers(&f, numbers) != column(s, 17))
+		if (!unpack_row(s, &f))
 			return db_fail_damaged(d, e);
 		if (!visit(ctx, &f))
 			break;
@@ -279,7 +289,7 @@ int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e)
 int db_put_file(db *d, db_file *f, nb_error *e)
 {
 	sqlite3_stmt *s;
-	uint64_t numbers[FILE_NUMBERS], sum = row_numbers(f, numbers);
+	const packed p = pack_row(f);
 	if (db_prepare(d, SQL_PUT_FILE, &s, e) != 0)
 		return -1;
 	if (f->id != 0)
@@ -287,9 +297,9 @@ int db_put_file(db *d, db_file *f, nb_error *e)
 	else
 		sqlite3_bind_null(s, 1);
 	sqlite3_bind_text(s, 2, f->path, -1, SQLITE_STATIC);
-	for (int i = 0; i < FILE_NUMBERS; i++)
-		sqlite3_bind_int64(s, i + 3, (sqlite3_int64)numbers[i]);
-	sqlite3_bind_int64(s, FILE_NUMBERS + 3, (sqlite3_int64)sum);
+	sqlite3_bind_int(s, 3, f->settled);
+	sqlite3_bind_int(s, 4, f->broken);
+	sqlite3_bind_blob(s, 5, &p, sizeof(p), SQLITE_STATIC);
 	if (sqlite3_step(s) != SQLITE_DONE)
 		return db_fail(d, "write", e);
 	sqlite3_reset(s);
@@ -298,7 +308,7 @@ int db_put_file(db *d, db_file *f, nb_error *e)
 	if (f->id >= 1u << POSTING_FILE_BITS)
 		return nb_fail(e, NB_HOST, 0, "the index %s has seen too many files: nestbox audit index --rebuild",
 			       d->path);
-	return 0;
+	return db_put_span(d, f, e);
 }
 
 int db_drop_file(db *d, uint32_t id, nb_error *e)
@@ -311,83 +321,5 @@ int db_drop_file(db *d, uint32_t id, nb_error *e)
 		if (sqlite3_step(s) != SQLITE_DONE)
 			return db_fail(d, "write", e);
 	}
-	return 0;
-}
-
-int db_dirs(db *d, db_visit_dir *visit, void *ctx, nb_error *e)
-{
-	sqlite3_stmt *s;
-	int status;
-	if (db_prepare(d, SQL_DIRS, &s, e) != 0)
-		return -1;
-	while ((status = sqlite3_step(s)) == SQLITE_ROW)
-		if (!visit(ctx, (const char *)sqlite3_column_text(s, 0), column(s, 1)))
-			break;
-	sqlite3_reset(s);
-	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
-}
-
-int db_lives(db *d, uint64_t until, db_visit_life *visit, void *ctx, nb_error *e)
-{
-	sqlite3_stmt *s;
-	int status;
-	if (db_prepare(d, SQL_LIVES, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, until > INT64_MAX ? INT64_MAX : (sqlite3_int64)until);
-	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
-		life one = { column(s, 0), column(s, 1), (uint32_t)column(s, 2), (uint32_t)column(s, 3) };
-		if (!visit(ctx, &one))
-			break;
-	}
-	sqlite3_reset(s);
-	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
-}
-
-int db_put_life(db *d, const life *one, nb_error *e)
-{
-	sqlite3_stmt *s;
-	const uint64_t numbers[] = { one->id, one->start, one->file, one->chunk };
-	if (db_prepare(d, SQL_PUT_LIFE, &s, e) != 0)
-		return -1;
-	for (int i = 0; i < (int)NB_COUNT(numbers); i++)
-		sqlite3_bind_int64(s, i + 1, (sqlite3_int64)numbers[i]);
-	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
-}
-
-int db_drop_life(db *d, uint64_t id, uint64_t *ret_start, nb_error *e)
-{
-	sqlite3_stmt *s;
-	*ret_start = 0;
-	if (db_prepare(d, SQL_LIFE, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
-	int status = sqlite3_step(s);
-	if (status == SQLITE_DONE)
-		return 0;
-	if (status != SQLITE_ROW)
-		return db_fail(d, "read", e);
-	*ret_start = column(s, 0);
-	sqlite3_reset(s);
-	if (db_prepare(d, SQL_DROP_LIFE, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
-	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
-}
-
-int db_clear_dirs(db *d, nb_error *e)
-{
-	return db_exec(d, "DELETE FROM dir", e);
-}
-
-int db_put_dir(db *d, const char *path, uint64_t mtime_ns, nb_error *e)
-{
-	sqlite3_stmt *s;
-	if (db_prepare(d, SQL_PUT_DIR, &s, e) != 0)
-		return -1;
-	sqlite3_bind_text(s, 1, path, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, (sqlite3_int64)mtime_ns);
-	if (sqlite3_step(s) != SQLITE_DONE)
-		return db_fail(d, "write", e);
-	sqlite3_reset(s);
-	return 0;
+	return db_drop_span(d, id, e);
 }

@@ -50,6 +50,8 @@ void db_rollback(db *d);
 typedef bool db_visit_file(void *ctx, const db_file *file);
 typedef enum db_which { DB_ALL_FILES, DB_OPEN_FILES, DB_BROKEN_FILES } db_which; /* open: may change */
 int db_files(db *d, db_which which, db_visit_file *visit, void *ctx, nb_error *e);
+/* Of all files the number, and what tells of their times: first, last, born, late, starts, ends. */
+int db_spans(db *d, db_visit_file *visit, void *ctx, nb_error *e);
 /* Visits none for a file that was dropped; any other number that has no row is damage. */
 int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e);
 /* id 0: makes a new one and sets it. */

@@ -15,6 +15,9 @@ typedef enum db_statement {
 	SQL_DROP_FILE,
 	SQL_PUT_GONE,
 	SQL_GONE,
+	SQL_SPANS,
+	SQL_PUT_SPAN,
+	SQL_DROP_SPAN,
 	SQL_DIRS,
 	SQL_PUT_DIR,
 	SQL_LIVES,
@@ -42,6 +45,8 @@ struct db {
 
 int db_fail(db *d, const char *what, nb_error *e);
 int db_fail_damaged(db *d, nb_error *e);
+int db_put_span(db *d, const db_file *f, nb_error *e);
+int db_drop_span(db *d, uint32_t id, nb_error *e);
 int db_exec(db *d, const char *sql, nb_error *e);
 /* The statement, reset and ready for binding; the db owns it. */
 int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e);

@@ -12,12 +12,19 @@ void pick_init(pick_paths *paths)
 	paths->used = 1;
 }
 
+static unsigned pick_bit(const char *name, size_t n)
+{
+	return ((unsigned)(unsigned char)name[0] * 5 + (unsigned)n) & 63;
+}
+
 static uint16_t find_child(const pick_paths *paths, uint16_t node, const char *name, size_t n)
 {
+	if (n == 0 || (paths->nodes[node].among >> pick_bit(name, n) & 1) == 0)
+		return 0;
 	uint16_t at = paths->nodes[node].child;
 	for (; at != 0; at = paths->nodes[at].next) {
 		const pick_node *c = &paths->nodes[at];
-		if (c->length == n && n > 0 && c->name[0] == name[0] && memcmp(c->name, name, n) == 0)
+		if (c->length == n && c->name[0] == name[0] && memcmp(c->name, name, n) == 0)
 			break;
 	}
 	return at;
@@ -38,6 +45,7 @@ int pick_add(pick_paths *paths, const char *path, int field, nb_error *e)
 				.name = p, .length = (uint16_t)n, .next = paths->nodes[node].child, .field = -1
 			};
 			paths->nodes[node].child = child;
+			paths->nodes[node].among |= 1ull << pick_bit(p, n);
 		}
 		node = child;
 		p += n;

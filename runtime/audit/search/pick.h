@@ -27,6 +27,7 @@ typedef struct pick_node {
 	uint16_t child; /* first child; 0: none */
 	uint16_t next;  /* next sibling; 0: none */
 	int16_t field;  /* number to report; -1: only a way to others */
+	uint64_t among; /* a bit for every name of a child, by pick_bit: most members of a record are none of them */
 } pick_node;
 
 typedef struct pick_paths {

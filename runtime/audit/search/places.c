@@ -140,7 +140,7 @@ int places_narrow(db *d, const query *q, const search_key *key, places *p, nb_er
 	OWN_PLACES places living = { 0 };
 	if (p->count <= PLACES_FEW || (q->since == 0 && q->until == WHEN_NEVER))
 		return 0;
-	int result = db_files(d, DB_ALL_FILES, note_span, &s, e);
+	int result = db_spans(d, note_span, &s, e);
 	if (result == 0)
 		result = db_lives(d, q->until, note_life, &living, e);
 	if (result == 0 && (s.no_memory || living.no_memory))

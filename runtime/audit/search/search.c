@@ -119,6 +119,15 @@ static int without_index(searching *s, size_t i, nb_error *e)
 	return result;
 }
 
+/* Whoever asks for a box by its id has all records of it from the index. */
+static bool asked_by_id(const query *q)
+{
+	for (size_t i = 0; i < q->count; i++)
+		if (q->criteria[i].key != NULL && q->criteria[i].key->fields[0] == FIELD_BOX)
+			return q->count == 1;
+	return false;
+}
+
 static int complete_all(searching *s, bool all_records, nb_error *e)
 {
 	bool any = false;
@@ -132,7 +141,7 @@ static int complete_all(searching *s, bool all_records, nb_error *e)
 			continue;
 		any = true;
 		memcpy(id, s->f->boxes[b].id, sizeof(id));
-		for (size_t i = 0; i < s->root_count; i++)
+		for (size_t i = 0; i < s->root_count && !asked_by_id(s->q); i++)
 			if (index_box(&s->roots[i], s->q, id, s->sources, s->f, &why) != 0)
 				return without_index(s, i, e);
 	}
