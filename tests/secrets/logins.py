@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The job's own login, wrapped answers, leases shared by a cache, and paths built from the job."""
+import json
 import os
 import socket
 import threading
@@ -104,7 +105,7 @@ def test_token_file_gone(build):
 
 def test_end_while_the_token_waits(build):
     """The token that was asked for has come, and waits behind a request that hangs: the job's end is heard all the same."""
-    with Lab(build, use_auto_auth=None, role_ttl=3, ttl=600) as lab:
+    with Lab(build, use_auto_auth=None, role_ttl=12, ttl=600) as lab:
         lab.agent.batch = True
         hangs, real = threading.Event(), lab.agent.read_kv1
 
@@ -115,11 +116,12 @@ def test_end_while_the_token_waits(build):
         asks = [word for i in range(30) for word in ("-S", f"name=s{i};path=kv1/site;field=key;renew;refresh=1")]
         write_token(lab)
         with lab.start(*LOGIN, "-t", os.path.join(lab.top, "creds"), *asks, "-S", "name=db;path=database/creds/a;field=password",
-                       "-b", "12000", "-f", "4000", "-l", "4500") as process:
+                       "-b", "12000", "-f", "4000", "-l", "8500") as process:
             life.wait_event(process, "token-wanted")
             hangs.set()
-            finished = life.wait_event(process, "finished")
-            process.communicate(timeout=30)
+            events = [json.loads(line) for line in process.stdout]
+        finished = [e for e in events if e.get("event") == "finished"][0]
+        expect("no failure that only the end caused", [e for e in events if e.get("event") == "failed"], [])
         expect("given back, leases", (finished["revoked"], lab.agent.leases), (1, {}))
 
 
