@@ -80,7 +80,8 @@ static nb_span known_runtime(nb_span name)
 static nb_span said_runtime(const nb_id_evidence *v, nb_id_source *ret_source)
 {
 	nb_span name = known_runtime(nb_id_env(&v->env, "container", ret_source));
-	bool own = *ret_source == NB_ID_FROM_ENVIRON, everywhere = nb_span_is(name, "podman") || nb_span_is(name, "crio");
+	bool own = *ret_source == NB_ID_FROM_ENVIRON;
+	bool everywhere = nb_span_is(name, "podman") || nb_span_is(name, "crio");
 	if (nb_span_is(name, "docker") || (own && !(everywhere && (v->pod || v->mounts.container_root))))
 		return (nb_span){ 0 };
 	return name;
