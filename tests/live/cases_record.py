@@ -160,6 +160,19 @@ def case_lost_box(live):
     require(all(lost["host"][name] == start["host"][name] for name in ("name", "id", "boot")), f"{lost['host']} {start['host']}")
 
 
+def case_grace_that_was_used(live):
+    """From the first signal that asks the payload to end to its end."""
+    mark = uuid.uuid4().hex
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; trap '' TERM; trap 'sleep 0.5; exit 4' INT; echo up; while :; do sleep 0.1; done")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    running.terminate()
+    time.sleep(0.5)
+    running.send_signal(2)
+    require(running.wait() == 4, f"status {running.returncode}")
+    end = records(live, mark)[-1]["nestbox"]
+    require(end["exit"]["by"]["signal"] == 2 and 1000 <= end["killed"]["grace_used_ms"] < 20000, str(end))
+
+
 def registered(live, box):
     done = live.run("ps", "--json")
     return any(json.loads(line)["id"] == box for line in done.stdout.splitlines())
