@@ -142,6 +142,10 @@ static void add_effective(nb_members *nestbox, const nb_life *life)
 		nb_member_u64(&m, "disk_bytes", p->limits.disk);
 	if (p->limits.wall_time_ns)
 		nb_member_u64(&m, "wall_time_ns", p->limits.wall_time_ns);
+	if (p->limits.io_read)
+		nb_member_u64(&m, "io_read_bps", p->limits.io_read);
+	if (p->limits.io_write)
+		nb_member_u64(&m, "io_write_bps", p->limits.io_write);
 	nb_object_end(&m);
 	m = nb_object_in(nestbox, "effective");
 	nb_member(&m, "profile", p->profile == NB_PROFILE_STRICT ? "strict" : "nested");

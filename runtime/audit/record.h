@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "plan/plan.h"
 
-enum { NB_LIFE_LIMITS = 16, NB_LIFE_LIMIT_TEXT = 40 };
+enum { NB_LIFE_LIMITS = 16, NB_LIFE_LIMIT_TEXT = 96 };
 
 /* Why a box ended, when that was not the payload's own doing or success. */
 typedef enum nb_end {

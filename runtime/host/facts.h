@@ -20,6 +20,7 @@ typedef struct nb_cgroup_facts {
 	uint32_t layout;                        /* nb_cgroup_layout */
 	char dir[NB_CONTROLLERS][NB_FACT_PATH]; /* "": not usable */
 	uint32_t vacate;        /* v2: the directory is our own cgroup: leave it first (no internal processes rule) */
+	char io[NB_FACT_PATH];  /* v2: the same directory where the io controller can be had there; else "" */
 	char own[NB_FACT_PATH]; /* own path of the memory controller's hierarchy (v1) or of the only one (v2), for the
 				   record */
 	char why_not[160];      /* when nothing is usable: the sentence that says why */
@@ -39,6 +40,8 @@ typedef struct nb_host {
 	char cwd[NB_FACT_PATH];
 	char own_log[NB_FACT_PATH]; /* by hand, as an ordinary user: $XDG_STATE_HOME/nestbox, where records go that the
 				     * site's log does not take; else "" */
+	char scratch_disk[24];      /* "MAJOR:MINOR" of the whole disk under the scratch directory; "": none is known
+				     * (overlay,      tmpfs, btrfs, a network) */
 	char resolv_conf[NB_FACT_PATH]; /* what /etc/resolv.conf leads to when it is a link into /run; else "" */
 	char hostname[80], boot_id[40], machine_id[40];
 	nb_cgroup_facts cgroup;

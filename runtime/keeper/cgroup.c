@@ -41,6 +41,9 @@ int nb_keep_cgroup_leave(nb_keeper *k, const nb_row *row, nb_error *e)
 			return nb_fail(e, NB_HOST, errno, "cannot hand the %s controller down in %s",
 				       nb_controller_names[c], own.dir);
 	}
+	/* For io.stat, and for io.max where a plan has it, which then says so. */
+	if (k->plan->host->cgroup.io[0] != '\0')
+		nb_write_file(AT_FDCWD, path, "+io");
 	return 0;
 }
 
@@ -106,7 +109,7 @@ int nb_keep_cgroup_limit(nb_keeper *k, const nb_row *row, nb_error *e)
 {
 	const nb_cgroup *g = &k->cgroups[row->n];
 	const char *name = nb_plan_text(k->plan, row->a), *value = nb_plan_text(k->plan, row->b);
-	char got[64];
+	char got[NB_LIFE_LIMIT_TEXT];
 	NB_OWN_FD int fd = openat(g->lock, name, O_RDWR | O_CLOEXEC);
 	bool may_miss = (row->flags & NB_ROW_REQUIRED) == 0;
 	if (fd < 0 && errno == ENOENT && may_miss)

@@ -109,6 +109,9 @@ void nb_cgroups_kill(const nb_keeper *k);
 void nb_cgroups_usage(nb_keeper *k);
 /* What killed keepers left beside our own directories. */
 void nb_cgroups_sweep(const nb_keeper *k);
+/* Are there cgroups below an open one, beside so many of our own? A cgroup file system counts them in the directory's
+ * links (fs/kernfs/inode.c: 2 and one for each); to list its control files costs more than to remove it. */
+bool nb_cgroup_has_children_beside(int dir, unsigned own);
 
 /* Told at the end, never longer than this. */
 #define NB_CHIRP_WITHIN_NS 1000000000u

@@ -87,30 +87,37 @@ int nb_keeper_record(nb_keeper *k, nb_record_fn *record, const char *action, boo
 	return nb_sinks_append(&k->sinks, head.at, event.at, &about, e);
 }
 
+typedef struct identity_memory {
+	nb_identity id;
+	char text[16384], input[262144];
+} identity_memory;
+
 /* What root wrote down at the container's start; without it what the kernel tells (container id, Mesos task from the
  * mounts). */
 void nb_keeper_load_identity(nb_keeper *k)
 {
 	static const char path[] = NB_RUNDIR "/identity";
-	enum { MOST = 16384, INPUT = 262144 };
 	nb_error ignored;
-	NB_OWN_FD int fd = nb_open_trusted(path, 0, &ignored);
-	char *text = calloc(1, MOST);
-	ssize_t n = fd >= 0 && text != NULL ? nb_read_fd(fd, text, MOST) : -1;
-	NB_OWN_MEM char *input = fd < 0 ? malloc(INPUT) : NULL;
-	NB_OWN_MEM nb_identity *id = fd < 0 ? malloc(sizeof(*id)) : NULL;
 	nb_identity_input in;
-	if (text != NULL && input != NULL && id != NULL && nb_identity_gather(NULL, input, INPUT, &in, &ignored) == 0) {
-		nb_text t = nb_text_over(text, MOST);
+	ssize_t n = -1;
+	NB_OWN_FD int fd = nb_open_trusted(path, 0, &ignored);
+	NB_OWN_MEM identity_memory *m = malloc(sizeof(*m));
+	if (m == NULL)
+		return;
+	if (fd >= 0) {
+		n = nb_read_fd(fd, m->text, sizeof(m->text));
+	} else if (nb_identity_gather(NULL, m->input, sizeof(m->input), &in, &ignored) == 0) {
+		nb_text t = nb_text_over(m->text, sizeof(m->text));
 		in.environ_is_jobs = true;
-		nb_identity_of(&in, id);
-		nb_identity_print(id, NB_ID_CLASSAD, &t);
+		nb_identity_of(&in, &m->id);
+		nb_identity_print(&m->id, NB_ID_CLASSAD, &t);
 		n = (ssize_t)t.used;
 	}
-	if (n > 0 && nb_ad_check(text, (size_t)n, path, &ignored) == 0)
-		k->life.identity = (nb_ad){ .text = text, .size = (size_t)n };
-	else
-		free(text);
+	char *kept = n > 0 && nb_ad_check(m->text, (size_t)n, path, &ignored) == 0 ? malloc((size_t)n + 1) : NULL;
+	if (kept == NULL)
+		return;
+	memcpy(kept, m->text, (size_t)n + 1);
+	k->life.identity = (nb_ad){ .text = kept, .size = (size_t)n };
 }
 
 int nb_keeper_init_failed(const nb_keeper *k, nb_error *e)
@@ -321,7 +328,7 @@ static void settle(nb_keeper *k)
 
 int nb_keeper_run(const nb_plan *plan, const char *libexecdir, nb_outcome *ret_outcome, nb_error *e)
 {
-	NB_OWN_MEM nb_keeper *k = calloc(1, sizeof(*k));
+	nb_keeper *k = nb_pages(sizeof(*k));
 	nb_outcome outcome = { .ran = false };
 	if (k == NULL)
 		return nb_fail(e, NB_HOST, errno, "cannot get memory");

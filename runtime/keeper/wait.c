@@ -114,6 +114,9 @@ int nb_keeper_signal(nb_keeper *k)
 	if (read(k->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
 	int signal = (int)info.ssi_signo;
+	/* A write of our own failed (SIGPIPE, SIGXFSZ): nobody means the payload. */
+	if (info.ssi_code == SI_USER && (pid_t)info.ssi_pid == getpid())
+		return 0;
 	note_kill(k, &info);
 	if (nb_terminal_signal(k->terminal, signal) || signal == SIGCHLD || nb_forwarded_signal(signal) == 0)
 		return 0;

@@ -131,6 +131,11 @@ static const nb_key limits[] = {
 	  .doc = "weight: a share of the CPU when others want it too. quota: never more." },
 	{ "pids", NB_KIND_LIMIT, NB_KIND_COUNT, NB_NARROW_LOWER, AT(pids), .min = 1, .max = 4194304,
 	  .doc = "How many tasks (threads included) at once, or \"none\"." },
+	{ "io_read", NB_KIND_LIMIT, NB_KIND_BYTES, NB_NARROW_LOWER, AT(io_read), .min = 4096, .max = 1ull << 60,
+	  .doc = "How much a second may be read from the disk that the job's scratch directory is on, or \"none\". "
+		 "cgroup v2." },
+	{ "io_write", NB_KIND_LIMIT, NB_KIND_BYTES, NB_NARROW_LOWER, AT(io_write), .min = 4096, .max = 1ull << 60,
+	  .doc = "The same for what is written to it." },
 	{ "delegate", NB_KIND_WORD, .narrow = NB_NARROW_RANK, AT(delegate), WHY(delegate_why), .words = off_words,
 	  .doc = "true: the payload gets a part of the cgroup tree for itself, below its limits, to divide its share "
 		 "among its own jobs; where that can't be had, limits.required decides." },
@@ -220,7 +225,7 @@ static const nb_key vault[] = {
 	  .doc = "Unix socket of a Vault or OpenBao agent or proxy, in a directory of its own, which is hidden in "
 		 "boxes." },
 	{ "agent_uid", NB_KIND_COUNT, AT(vault.agent_uid), .max = UINT32_MAX - 1,
-	  .doc = "User id that the socket and who listens there may have, beside root's." },
+	  .doc = "User id that the socket, who listens there, and files from a directory may have, beside root's." },
 	{ "namespace", NB_KIND_TEXT, AT(vault.namespace), .doc = "Namespace of all paths." },
 	SECTION("auth", &vault_auth_keys, "The job logs in itself; without it the agent's own token counts."),
 	{ "timeout", NB_KIND_DURATION, .flags = NB_KEY_WIDE, AT(vault.timeout_ns), WHY(vault.timeout_why),

@@ -49,6 +49,23 @@ static uint64_t first_of(const nb_entry *e, const source *sources, size_t count)
 	return UINT64_MAX;
 }
 
+/* io.stat has a line a disk: "8:0 rbytes=1 wbytes=2 ...". A cgroup that used none has an empty one. */
+static uint64_t io_bytes(const nb_entry *e, const char *word)
+{
+	char path[NB_ENTRY_PATH + 64], text[16384];
+	uint64_t sum = 0;
+	snprintf(path, sizeof(path), "%s/io.stat", e->cgroups[MEMORY][0] ? e->cgroups[MEMORY] : e->cgroups[CPU]);
+	if (nb_read_file(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return UINT64_MAX;
+	for (const char *p = text; (p = strstr(p, word)) != NULL;) {
+		uint64_t v = 0;
+		for (p += strlen(word); *p >= '0' && *p <= '9'; p++)
+			v = v * 10 + (uint64_t)(*p - '0');
+		sum += v;
+	}
+	return sum;
+}
+
 static const char *state_of(const nb_entry *e)
 {
 	static const source frozen = { CPU, "cgroup.events", "frozen", 1 };
@@ -80,5 +97,7 @@ void nb_entry_usage(const nb_entry *e, nb_usage *ret_u)
 			     .pids = first_of(e, pids, NB_COUNT(pids)),
 			     .oom_kills = first_of(e, oom, NB_COUNT(oom)),
 			     .throttled_ns = first_of(e, throttled, NB_COUNT(throttled)),
+			     .io_read = io_bytes(e, " rbytes="),
+			     .io_written = io_bytes(e, " wbytes="),
 			     .state = state_of(e) };
 }

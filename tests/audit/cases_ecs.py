@@ -121,6 +121,7 @@ def case_records_of_real_boxes(audit):
         assert refused.returncode == 125, refused
     audit.logs = logs
     check(audit.records())
-    kinds = {r["event"]["action"] for r in audit.records()}
+    # A box of the same user whose keeper was killed may be found lost here: that is another's story.
+    kinds = {r["event"]["action"] for r in audit.records()} - {"sandbox-lost"}
     assert kinds == {"config-loaded", "sandbox-start", "sandbox-end", "policy-denied", "events-suppressed"}, kinds
     assert audit.run("verify") and audit.ids("--outcome", "success")

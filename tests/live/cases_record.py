@@ -281,7 +281,7 @@ def case_hash_of_the_executable(live):
              (["./no-such-file"], 127, None), (["no-such-command"], 127, None), (["./unreadable"], 126, None), (["/etc"], 126, None)]
     for command, status, want in cases:
         mark = uuid.uuid4().hex
-        ended(live.run("exec", "--policy", policy, "--scratch", scratch, "--pwd", scratch, live.image, *command, mark), status)
+        ended(live.run("exec", "--policy", policy, "--job-dir", scratch, "--pwd", scratch, live.image, *command, mark), status)
         start = records(live, mark)[0]
         require(start["event"]["action"] == "sandbox-start" and start["process"].get("hash", {}).get("sha256") == want, f"{command}: {start}")
     mark = uuid.uuid4().hex
@@ -300,7 +300,7 @@ def case_executable_without_an_end(live):
     os.chmod(endless, 0o755)
     for path in (scratch, endless):
         os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
-    command = ["exec", "--policy", policy, "--scratch", scratch, "--pwd", scratch, live.image, endless]
+    command = ["exec", "--policy", policy, "--job-dir", scratch, "--pwd", scratch, live.image, endless]
     for limits, words in (({"wall_time": 2}, "wall time"), ({}, "signal 15")):
         with open(policy, "w", encoding="utf-8") as stream:
             json.dump({"version": 1, "audit": {"hash_executable": True}, "limits": limits}, stream)
