@@ -35,6 +35,7 @@ typedef struct nb_stop {
 	pid_t pid;
 	uid_t uid;
 	char name[32]; /* of that uid, where the worker has one; for NB_END_ADMINISTRATOR alone */
+	uint64_t since_ns; /* realtime of the first one */
 } nb_stop;
 
 /* What is known of a secret of the box: never its value. */
