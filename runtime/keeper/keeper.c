@@ -54,8 +54,8 @@ static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *hea
 		       : nb_fail(e, NB_BUG, 0, "an audit record is too long");
 }
 
-/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter, though never
- * a digest or an id of those that have a fixed length. */
+/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter, though
+ * never a digest or an id of those that have a fixed length. */
 static int compose_to_fit(nb_keeper *k, nb_record_fn *record, nb_text *head, nb_text *event, nb_error *e)
 {
 	static const size_t most[] = { 0, 256, 96 };
@@ -303,7 +303,7 @@ static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *fail
 	k->life.ended_ns = nb_now_realtime_ns();
 	k->life.cpu_user_ns = nanoseconds(k->usage.ru_utime);
 	k->life.cpu_system_ns = nanoseconds(k->usage.ru_stime);
-	if (k->life.io_read == 0 && k->life.io_written == 0) { /* no cgroup that counts them */
+	if (k->life.io_read == 0 && k->life.io_written == 0) {         /* no cgroup that counts them */
 		k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): of that size, on Linux */
 		k->life.io_written = (uint64_t)k->usage.ru_oublock * 512;
 	}

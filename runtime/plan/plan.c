@@ -31,16 +31,18 @@ uint32_t nb_put(nb_planner *w, const char *s)
 
 uint32_t nb_putf(nb_planner *w, const char *fmt, ...)
 {
-	char text[1024];
+	nb_plan *p = w->p;
+	const uint32_t at = p->used;
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	int n = vsnprintf(p->text + at, NB_PLAN_TEXT - at, fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(text)) {
+	if (n < 0 || (size_t)n >= NB_PLAN_TEXT - at) {
 		w->full = true;
 		return 0;
 	}
-	return nb_put_n(w, text, (size_t)n);
+	p->used += (uint32_t)n + 1;
+	return at;
 }
 
 nb_row *nb_add(nb_planner *w, nb_step step, uint32_t a, uint32_t b, uint32_t why, unsigned flags)
@@ -282,8 +284,9 @@ int nb_plan_make(const nb_request *request, const nb_policy *policy, const nb_ho
 			       "this worker has no open_tree, move_mount or mount_setattr (Linux 5.12), or its seccomp "
 			       "profile forbids "
 			       "them: the site must take a newer kernel or another profile");
-	if (nb_plan_rules(p, e) != 0 || nb_plan_user(p, e) != 0 || decide_profile(p, e) != 0 || check_image(p, e) != 0 ||
-	    decide_command(&w, e) != 0 || decide_terminal(p, e) != 0 || check_workdir(p, e) != 0)
+	if (nb_plan_rules(p, e) != 0 || nb_plan_user(p, e) != 0 || decide_profile(p, e) != 0 ||
+	    check_image(p, e) != 0 || decide_command(&w, e) != 0 || decide_terminal(p, e) != 0 ||
+	    check_workdir(p, e) != 0)
 		return -1;
 	add_audit(&w);
 	if (policy_environment(&w, e) != 0 || nb_plan_groups(p, e) != 0 || nb_plan_limits(&w, e) != 0 ||
