@@ -61,19 +61,29 @@ typedef struct nb_life_entry {
 	int status;                    /* wait status */
 } nb_life_entry;
 
+/* A repository of CVMFS as this worker had it (cvmfs' extended attributes user.revision and user.root_hash). */
+enum { NB_LIFE_CVMFS = 8 };
+typedef struct nb_life_cvmfs {
+	char repository[80], revision[24], root_hash[96];
+} nb_life_cvmfs;
+
 /* One box, as far as it is known at the time of a record. Filled by the keeper. */
 typedef struct nb_life {
 	char id[NB_UUID_TEXT];
 	const nb_plan *plan;
 	const char *trust; /* "root", "collector", "same-uid": who could have written or altered the record */
 	pid_t keeper, parent, init;
+	char user_name[40], parent_name[24];   /* of the payload's uid; the parent's comm; "": not known */
+	uint64_t cgroup_id;                    /* of plan->host->cgroup.own; 0: not known */
+	uint64_t image_dev, image_ino;         /* of the image's directory; ino 0: not known */
+	nb_life_cvmfs cvmfs[NB_LIFE_CVMFS];
+	uint32_t cvmfs_count;
 	pid_t payload;                         /* on the worker; 0: not known (yet) */
 	uint64_t payload_started_ns, setup_ns; /* setup: from started_boottime_ns to the payload's exec; 0: none */
 	char exe_sha256[NB_SHA256_HEX];        /* "": not asked for, or there is no such file */
 	uint64_t started_ns, started_boottime_ns, ended_ns; /* realtime, boottime, realtime */
 	uint64_t ns[NB_NAMESPACES];
 	uint32_t proc; /* nb_proc_rung */
-	uint64_t io_read, io_written; /* bytes, of all disks (v2) */
 	char limit_names[NB_LIFE_LIMITS][NB_LIFE_LIMIT_TEXT],
 		limit_values[NB_LIFE_LIMITS][NB_LIFE_LIMIT_TEXT]; /* read back */
 	uint32_t limit_count;
@@ -99,6 +109,7 @@ typedef struct nb_life {
 	const char *audit_note, *audit_missing; /* of the sinks; NULL or "": nothing to say */
 	uint64_t pids_refused;                  /* forks that the limit of tasks refused */
 	uint64_t memory_peak, oom_kills, pids_peak, cpu_user_ns, cpu_system_ns;
+	uint64_t io_read, io_write; /* bytes from and to block devices */
 } nb_life;
 
 /* From what life knows at the end. Pure. */

@@ -61,6 +61,12 @@ static int step(const walk *w, int dirfd, const char *name, int flags, nb_error 
 	return judge(w, &st, e) == 0 ? nb_take_fd(&fd) : -1;
 }
 
+int nb_open_trusted_in(int dirfd, const char *path, uid_t owner, nb_error *e)
+{
+	walk w = { .path = path, .shown = strlen(path), .owner = owner };
+	return step(&w, dirfd, nb_basename(path), O_RDONLY | O_NONBLOCK | O_NOCTTY, e);
+}
+
 int nb_open_trusted(const char *path, uid_t owner, nb_error *e)
 {
 	walk w = { .path = path, .shown = 1, .owner = owner };

@@ -105,8 +105,8 @@ typedef struct nb_box {
 	ino_t image_ino;
 } nb_box;
 
-/* Long waits of keeper and init: the program's pages and the stack below the caller go back to the kernel, and return
- * when they are touched. Otherwise as poll(2). */
+/* Waits of keeper and init: as poll(2). When nothing happens for a while, the program's pages and the stack below the
+ * caller go back to the kernel, and return when they are touched. */
 int nb_rest_poll(struct pollfd *fds, size_t count, int timeout_ms);
 
 /* In the child, never returns. Exit status 0: it has told the keeper how it ended. */

@@ -108,6 +108,7 @@ static int reach_vault(void *found)
 void nb_check_vault(nb_doctor_report *r, const nb_policy *p)
 {
 	static const nb_doctor_advice start = { NB_WHO_SITE, "look at the agent: nestbox doctor" };
+	static const nb_doctor_advice name_one = { NB_WHO_SITE, "check as a job's user: --user UID" };
 	bool asked = false, required = false;
 	vault_look here = { .policy = p };
 	nb_doctor_result result;
@@ -121,7 +122,12 @@ void nb_check_vault(nb_doctor_report *r, const nb_policy *p)
 	nb_doctor_try(r, false, reach_vault, &here, sizeof(here), &result);
 	const char *path = nb_policy_text(p, p->vault.socket);
 	say_fn *say = required ? nb_doctor_fail : nb_doctor_warn;
-	if (result.stage == NB_STAGE_DONE)
+	gid_t group;
+	if (result.err == EACCES && nb_doctor_let_in_by_group(r, path, p->vault.agent_uid, &group))
+		nb_doctor_warn(r, "vault", name_one,
+			       "the vault's socket lets group %u in: whether job users are in it was not tried",
+			       (unsigned)group);
+	else if (result.stage == NB_STAGE_DONE)
 		nb_doctor_yes(r, "vault", "somebody listens at the vault's socket %s", path);
 	else if (here.e.class != NB_NONE)
 		say(r, "vault", start, "%s", here.e.text);

@@ -16,6 +16,7 @@ typedef struct request {
 	nb_check_format format;
 	char *policy;
 	uid_t uid;
+	bool assumed; /* nobody named him */
 	uint64_t seconds;
 } request;
 
@@ -45,6 +46,7 @@ static int take_user(request *r, nb_error *e)
 	if (geteuid() != 0 && uid != geteuid())
 		return nb_fail(e, NB_REQUEST, 0, "check: --user %s: only root can try as others", optarg);
 	r->uid = (uid_t)uid;
+	r->assumed = false;
 	return 0;
 }
 
@@ -86,7 +88,8 @@ static int parse(int argc, char **argv, request *ret, nb_error *e)
 		{ "timeout", required_argument, NULL, 't' }, { "policy", required_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
 	};
-	request r = { .uid = geteuid() == 0 ? A_JOBS_UID : geteuid(), .seconds = USUAL_SECONDS };
+	bool root = geteuid() == 0;
+	request r = { .uid = root ? A_JOBS_UID : geteuid(), .assumed = root, .seconds = USUAL_SECONDS };
 	opterr = 0;
 	for (int o; (o = getopt_long(argc, argv, "+:h", options, NULL)) != -1;)
 		if (take_option(o, argv[optind - 1], &r, e) != 0)
@@ -104,10 +107,10 @@ static int answer(const request *q, nb_error *e)
 	if (r == NULL || output == NULL)
 		return nb_fail(e, NB_HOST, ENOMEM, "check");
 	nb_text t = nb_text_over(output, OUTPUT);
-	r->uid = q->uid;
-	r->gid = q->uid == geteuid() ? getegid() : (gid_t)q->uid;
+	r->assumed = q->assumed;
 	r->policy = q->policy;
 	r->until_ns = nb_now_boottime_ns() + q->seconds * UINT64_C(1000000000);
+	nb_doctor_user(r, q->uid);
 	nb_check_all(r);
 	if (!nb_check_write(r, q->format, &t))
 		return nb_fail(e, NB_HOST, ENOMEM, "check");

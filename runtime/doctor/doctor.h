@@ -100,6 +100,7 @@ typedef struct nb_doctor_row {
 	char what[NB_DOCTOR_TEXT];
 } nb_doctor_row;
 
+enum { NB_DOCTOR_GROUPS = 64 };
 typedef struct nb_doctor_report {
 	nb_doctor_row row[NB_DOCTOR_ROWS];
 	size_t rows;
@@ -109,6 +110,9 @@ typedef struct nb_doctor_report {
 	uint64_t until_ns; /* CLOCK_BOOTTIME: what is tried after that gets a moment only; 0: ten seconds each */
 	uid_t uid;         /* whom the probes were made for */
 	gid_t gid;
+	gid_t groups[NB_DOCTOR_GROUPS]; /* his further ones, when this process has to become him */
+	size_t group_count;
+	bool assumed; /* nobody named him: any user without rights of his own stands for the jobs' */
 } nb_doctor_report;
 
 void nb_doctor_yes(nb_doctor_report *r, const char *check, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -136,6 +140,8 @@ char *nb_check_json(const nb_doctor_report *r); /* the same rows for nestbox che
 /* ---- the survey ---------------------------------------------------------------------------------------------- */
 
 unsigned nb_doctor_conditions(void); /* conditions.c */
+/* The vault's socket lets a group in, and whether job users are in it can't be told: nobody named one. (vault.c) */
+bool nb_doctor_let_in_by_group(const nb_doctor_report *r, const char *socket, uid_t agent, gid_t *ret_group);
 
 /* Run probe in a child: as uid and gid when that is not this process, in new namespaces when in_userns (user, mount,
  * and an empty tmpfs as working directory). Its argument is a copy of `found` (size bytes; NULL: none), and what it
@@ -143,6 +149,9 @@ unsigned nb_doctor_conditions(void); /* conditions.c */
 typedef int (*nb_doctor_probe)(void *found); /* 0 or errno */
 void nb_doctor_try(const nb_doctor_report *who, bool in_userns, nb_doctor_probe probe, void *found, size_t size,
 		   nb_doctor_result *ret); /* try.c */
+
+/* For whom: with the groups that /etc/passwd and /etc/group give him, as HTCondor's starter does. */
+void nb_doctor_user(nb_doctor_report *r, uid_t uid);
 
 /* First of all: descriptors 0 to 2 are open, whatever the caller closed (STARTD_CRON: 0), so that none of ours has such
  * a number; a probe's child gives up its own. */

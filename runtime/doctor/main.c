@@ -15,6 +15,7 @@ typedef struct request {
 	bool json, help;
 	char *policy;
 	uid_t uid;
+	bool assumed; /* nobody named him */
 } request;
 
 static const char help_text[] =
@@ -41,7 +42,7 @@ static int parse(int argc, char **argv, request *ret, nb_error *e)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	request r = { .uid = geteuid() == 0 ? A_JOBS_UID : geteuid() };
+	request r = { .uid = geteuid() == 0 ? A_JOBS_UID : geteuid(), .assumed = geteuid() == 0 };
 	uint64_t uid;
 	opterr = 0;
 	for (int o; (o = getopt_long(argc, argv, "+:h", options, NULL)) != -1;) {
@@ -49,11 +50,12 @@ static int parse(int argc, char **argv, request *ret, nb_error *e)
 		case 'j': r.json = true; break;
 		case 'u':
 			if (nb_parse_u64(optarg, UINT32_MAX - 1, &uid, e) != 0)
-				return -1;
+				return nb_fail_add(e, " (doctor: --user)");
 			if (geteuid() != 0 && uid != geteuid())
 				return nb_fail(e, NB_REQUEST, 0, "doctor: --user %s: only root can try as others",
 					       optarg);
 			r.uid = (uid_t)uid;
+			r.assumed = false;
 			break;
 		case 'p': r.policy = optarg; break;
 		case 'h': r.help = true; break;
@@ -79,8 +81,7 @@ static int nothing(void *found)
 static void choose_user(nb_doctor_report *r, uid_t uid)
 {
 	nb_doctor_result result;
-	r->uid = uid;
-	r->gid = uid == geteuid() ? getegid() : (gid_t)uid;
+	nb_doctor_user(r, uid);
 	nb_doctor_try(r, false, nothing, NULL, 0, &result);
 	if (result.stage == NB_STAGE_DONE) {
 		nb_doctor_yes(r, "user", "tried as uid %u", (unsigned)r->uid);
@@ -96,6 +97,7 @@ static int survey(const request *q, nb_doctor_report *r, nb_text *t, nb_error *e
 {
 	r->conditions = nb_doctor_conditions();
 	r->policy = q->policy;
+	r->assumed = q->assumed;
 	choose_user(r, q->uid);
 	nb_doctor_kernel(r);
 	nb_doctor_cgroups(r);

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,13 +21,16 @@
 enum { PATIENCE_MS = 10000, LEAST_MS = 300, DYING_MS = 300 };
 static const uint64_t ms = UINT64_C(1000000);
 
-/* A job's uid: no groups, no capabilities; dumpable again, or /proc/self would be root's (prctl(2),
+/* A job's uid: its groups, no capabilities; dumpable again, or /proc/self would be root's (prctl(2),
  * PR_SET_DUMPABLE). */
-static int become(uid_t uid, gid_t gid)
+static int become(const nb_doctor_report *who)
 {
+	uid_t uid = who->uid;
+	gid_t gid = who->gid;
 	if (geteuid() != 0 || uid == 0)
 		return 0;
-	if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+	if (setgroups(who->group_count, who->groups) != 0 || setresgid(gid, gid, gid) != 0 ||
+	    setresuid(uid, uid, uid) != 0)
 		return errno;
 	return prctl(PR_SET_DUMPABLE, 1) != 0 ? errno : 0;
 }
@@ -76,7 +81,7 @@ static void child(const nb_doctor_report *who, bool in_userns, nb_doctor_probe p
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd <= STDERR_FILENO && null >= 0; fd++)
 		dup2(null, fd);
-	r.err = become(who->uid, who->gid);
+	r.err = become(who);
 	if (r.err == 0 && in_userns) {
 		nb_doctor_stage stage = enter_userns(&r.err);
 		r.stage = stage == NB_STAGE_DONE ? NB_STAGE_PROBE : stage;
@@ -157,4 +162,38 @@ void nb_doctor_try(const nb_doctor_report *who, bool in_userns, nb_doctor_probe 
 	if (size > 0)
 		memcpy(found, shared, size);
 	munmap(shared, room);
+}
+
+/* The groups of whoever is named so in /etc/group; without the name service: nothing is loaded into root's process. */
+static size_t groups_of(const char *name, gid_t groups[static NB_DOCTOR_GROUPS])
+{
+	size_t count = 0;
+	FILE *file = fopen("/etc/group", "re");
+	for (const struct group *g; file != NULL && count < NB_DOCTOR_GROUPS && (g = fgetgrent(file)) != NULL;) {
+		char *const *member = g->gr_mem;
+		while (*member != NULL && !nb_streq(*member, name))
+			member++;
+		if (*member != NULL)
+			groups[count++] = g->gr_gid;
+	}
+	if (file != NULL)
+		fclose(file);
+	return count;
+}
+
+void nb_doctor_user(nb_doctor_report *r, uid_t uid)
+{
+	r->uid = uid;
+	r->gid = uid == geteuid() ? getegid() : (gid_t)uid;
+	r->group_count = 0;
+	FILE *file = uid == geteuid() ? NULL : fopen("/etc/passwd", "re");
+	for (const struct passwd *p; file != NULL && (p = fgetpwent(file)) != NULL;) {
+		if (p->pw_uid != uid)
+			continue;
+		r->gid = p->pw_gid;
+		r->group_count = groups_of(p->pw_name, r->groups);
+		break;
+	}
+	if (file != NULL)
+		fclose(file);
 }

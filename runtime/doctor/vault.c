@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vault agent's socket: whose it is, who can use it outside of a box, and whether somebody answers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -88,6 +90,16 @@ static bool socket_row(nb_doctor_report *r, const vault *v)
 	return true;
 }
 
+bool nb_doctor_let_in_by_group(const nb_doctor_report *r, const char *socket, uid_t agent, gid_t *ret_group)
+{
+	nb_vault_socket facts;
+	nb_error ignored;
+	if (!r->assumed || nb_vault_socket_look(socket, agent, &facts, &ignored) != 0)
+		return false;
+	*ret_group = facts.group;
+	return facts.group != 0 && (facts.mode & S_IWGRP) != 0;
+}
+
 /* Outside of boxes the agent can't tell a job's courier from anything else of the same user. */
 static bool access_row(nb_doctor_report *r, const vault *v)
 {
@@ -96,11 +108,19 @@ static bool access_row(nb_doctor_report *r, const vault *v)
 	static const nb_doctor_advice log_in = {
 		NB_WHO_SITE, "give the agent no login of its own, and let each job log in with its token (vault.auth)"
 	};
+	static const nb_doctor_advice name_one = { NB_WHO_SITE, "try as a job's user: --user UID" };
 	visit seen = { .v = *v };
 	nb_doctor_result result;
 	struct stat st;
+	gid_t group;
 	nb_doctor_try(r, false, reachable, &seen, sizeof(seen), &result);
 	bool everyone = stat(v->socket, &st) == 0 && (st.st_mode & S_IWOTH) != 0;
+	if (result.err == EACCES && nb_doctor_let_in_by_group(r, v->socket, v->agent, &group)) {
+		nb_doctor_warn(r, "vault-access", name_one,
+			       "the vault's socket lets group %u in: whether job users are in it was not tried",
+			       (unsigned)group);
+		return false;
+	}
 	if (result.stage != NB_STAGE_DONE) {
 		nb_doctor_fail(r, "vault-access", let_in, "uid %u can't use the vault's socket: %s", (unsigned)r->uid,
 			       strerror(result.err));
@@ -118,6 +138,32 @@ static bool access_row(nb_doctor_report *r, const vault *v)
 	return true;
 }
 
+/* As the job's user. Nothing is made there: the parent lets everybody make his own (mode 1733). */
+static int can_note_leases(void *ignored)
+{
+	char own[sizeof(NB_RUNDIR "/leases/") + 24];
+	(void)ignored;
+	snprintf(own, sizeof(own), NB_RUNDIR "/leases/%u", (unsigned)geteuid());
+	if (faccessat(AT_FDCWD, own, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	return faccessat(AT_FDCWD, NB_RUNDIR "/leases", W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* Root makes what is missing; others can't. */
+static void leases_row(nb_doctor_report *r)
+{
+	static const nb_doctor_advice make = { NB_WHO_IMAGE, "container-init makes it when the worker starts" };
+	nb_doctor_result result;
+	nb_doctor_try(r, false, can_note_leases, NULL, 0, &result);
+	if (result.stage == NB_STAGE_DONE || r->uid == 0)
+		nb_doctor_yes(r, "vault-leases", "leases of jobs that are killed whole are given back by the next job");
+	else
+		nb_doctor_warn(r, "vault-leases", make,
+			       NB_RUNDIR "/leases can't be used (%s): leases of jobs that are killed whole end by "
+					 "themselves only",
+			       strerror(result.err));
+}
+
 static int take_health(void *context, const nb_secret_event *event, nb_error *e)
 {
 	nb_secret_event *health = context;
@@ -132,9 +178,12 @@ static void health_row(nb_doctor_report *r, const vault *v)
 	static const nb_doctor_advice look = { NB_WHO_SITE, "look at the agent and its vault" };
 	static const nb_doctor_advice whole = { NB_WHO_IMAGE, "install nestbox whole" };
 	char path[4096];
-	const nb_courier_how how = {
-		.program = path, .drop = geteuid() == 0 && r->uid != 0, .uid = r->uid, .gid = r->gid
-	};
+	const nb_courier_how how = { .program = path,
+				     .drop = geteuid() == 0 && r->uid != 0,
+				     .uid = r->uid,
+				     .gid = r->gid,
+				     .groups = r->groups,
+				     .group_count = r->group_count };
 	const nb_vault_ask ask = {
 		.socket = v->socket, .agent_uid = v->agent, .budget_ns = PATIENCE_S * second, .lease_fd = -1
 	};
@@ -158,6 +207,9 @@ static void health_row(nb_doctor_report *r, const vault *v)
 void nb_doctor_vault(nb_doctor_report *r)
 {
 	vault v;
-	if (find_vault(r, &v) && socket_row(r, &v) && access_row(r, &v))
+	if (!find_vault(r, &v))
+		return;
+	if (socket_row(r, &v) && access_row(r, &v))
 		health_row(r, &v);
+	leases_row(r);
 }

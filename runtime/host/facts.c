@@ -107,7 +107,7 @@ static void paths(const char *scratch, nb_host *h)
 	nb_text_addf(&t, "%s/tmp", scratch ? scratch : "");
 	h->is_container_tmp = scratch != NULL && !t.full && stat("/tmp", &a) == 0 && stat(own_tmp, &b) == 0 &&
 			      a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-	char real[4096]; /* PATH_MAX: realpath(3) writes that much */
+	char real[4096] NB_UNINITIALIZED; /* PATH_MAX: realpath(3) writes that much */
 	if (lstat("/etc/resolv.conf", &a) == 0 && S_ISLNK(a.st_mode) && realpath("/etc/resolv.conf", real) != NULL &&
 	    nb_path_below(real, "/run") && strlen(real) < sizeof(h->resolv_conf))
 		memcpy(h->resolv_conf, real, strlen(real) + 1);

@@ -63,6 +63,9 @@ void nb_cgroup_thaw(pid_t pid);
 ssize_t nb_cgroup_piece(const char *path, char *list, size_t size);
 void nb_cgroup_survey(uid_t uid, nb_cgroup_facts *ret_c);
 
+/* The uid's name in /etc/passwd, no name service asked; "" when it has none there, or one that does not fit. */
+void nb_user_name(uid_t uid, char *ret_name, size_t size);
+
 /* The same facts as `name=value` lines: golden tests, bug reports. nb_host_read returns -1 and names the line it can't
  * take. */
 void nb_host_write(const nb_host *h, nb_text *out);

@@ -47,15 +47,31 @@ static void drop_settled(nb_keeper *k, nb_secret_dir *d)
 	d->count = d->watch.count = kept;
 }
 
+/* A directory is watched: the one of now, or the last one, whose failures are told. */
+static bool is_watched(const nb_keeper *k, nb_secret_dir *d, nb_error *e)
+{
+	const nb_watch_dir dir = nb_secrets_dir(k, d->path, d->condor);
+	nb_watch fresh;
+	bool had = d->watch.dirfd >= 0;
+	d->gone = had && !nb_watch_is_of(&d->watch, &dir);
+	if (had && !d->gone)
+		return true;
+	if (nb_watch_open(&dir, d->items, d->count, &fresh, e) != 0)
+		return had;
+	if (had)
+		nb_watch_close(&d->watch);
+	d->watch = fresh;
+	d->gone = false;
+	return true;
+}
+
 static int look_into(nb_keeper *k, nb_secret_dir *d, nb_error *e)
 {
 	nb_secrets *s = k->secrets;
 	nb_error why;
 	if (d->count == 0)
 		return 0;
-	bool opened = d->watch.dirfd >= 0 ||
-		      nb_watch_open(d->path, k->plan->uid, d->items, d->count, &d->watch, &why) == 0;
-	if (opened) {
+	if (is_watched(k, d, &why)) {
 		int r = nb_watch_look(&d->watch, s->store, k->plan->uid, k->plan->gid, nb_secrets_watch_told, k, e);
 		drop_settled(k, d);
 		return r;
@@ -164,11 +180,13 @@ nfds_t nb_secrets_poll(const nb_keeper *k, struct pollfd fds[static NB_SECRETS_F
 
 int nb_secrets_timeout(const nb_keeper *k)
 {
+	enum { OFTEN_MS = 1000 };
 	const nb_secrets *s = k->secrets;
-	for (uint32_t i = 0; s != NULL && i < s->dir_count; i++)
+	int ms = -1;
+	for (uint32_t i = 0; s != NULL && i < s->dir_count && ms != OFTEN_MS; i++)
 		if (s->dirs[i].count > 0)
-			return NB_WATCH_EVERY_MS;
-	return -1;
+			ms = s->dirs[i].gone ? OFTEN_MS : NB_WATCH_EVERY_MS;
+	return ms;
 }
 
 void nb_secrets_turn(nb_keeper *k)
@@ -210,7 +228,7 @@ void nb_secrets_end(nb_keeper *k)
 	nb_error ignored;
 	if (s == NULL)
 		return;
-	s->running = true;
+	s->running = s->ending = true;
 	uint64_t until = nb_now_boottime_ns() + k->plan->policy->vault.revoke_ns + late_ns;
 	if (s->has_courier)
 		nb_courier_finish(&s->courier, until, nb_secrets_courier_told, k, &ignored);

@@ -13,6 +13,8 @@ enum { NB_SECRET_DIRS = 8, NB_SECRETS_FDS = NB_SECRET_DIRS + 1 };
 /* A directory that something else renews. */
 typedef struct nb_secret_dir {
 	char path[NB_FACT_PATH];
+	bool condor;    /* HTCondor's */
+	bool gone;      /* the one that is watched is there no more: the next is looked for, often */
 	nb_watch watch; /* NB_WATCH_NONE: it is not there (yet) */
 	nb_watch_item items[NB_SECRETS_MAX];
 	size_t count;
@@ -29,6 +31,7 @@ typedef struct nb_secrets {
 	bool refused;   /* a required secret can't be had, or there will be no box */
 	bool news;      /* the box has not been told of it yet */
 	bool running;   /* the gate is open, or will be: nothing is refused any more */
+	bool ending;    /* the payload has ended: what is said now is for the log */
 	uint64_t until; /* boottime: when the first answers must be there */
 	nb_secret_dir *dirs;
 	uint32_t dir_count;
@@ -42,6 +45,9 @@ typedef struct nb_secrets {
 /* ---- secrets_ask.c ---- */
 /* The job's own token, as it is now. *text: NB_SECRET_TOKEN_MAX + 1 bytes, to be wiped. */
 int nb_secrets_token(const nb_keeper *k, char *text, nb_error *e);
+/* What may be taken from where. condor: HTCondor's, in which only the job's user and root write; EXECUTE may lie behind
+ * a symbolic link. */
+nb_watch_dir nb_secrets_dir(const nb_keeper *k, const char *path, bool condor);
 const nb_policy_secret *nb_secret_of(const nb_keeper *k, uint32_t index);
 
 /* ---- secrets_tell.c: events become records, and a refusal where a required secret can't be had ---- */

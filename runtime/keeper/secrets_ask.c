@@ -41,15 +41,17 @@ int nb_keep_secret(nb_keeper *k, const nb_row *row, nb_error *e)
 }
 
 /* The directory that this path is in: one watch for all files there. */
-static nb_secret_dir *dir_of(nb_secrets *s, const char *path, size_t n)
+static nb_secret_dir *dir_of(nb_secrets *s, const char *path, size_t n, bool condor)
 {
 	for (uint32_t i = 0; i < s->dir_count; i++)
-		if (strlen(s->dirs[i].path) == n && memcmp(s->dirs[i].path, path, n) == 0)
+		if (s->dirs[i].condor == condor && strlen(s->dirs[i].path) == n &&
+		    memcmp(s->dirs[i].path, path, n) == 0)
 			return &s->dirs[i];
 	if (s->dir_count == NB_SECRET_DIRS || n >= NB_FACT_PATH)
 		return NULL;
 	nb_secret_dir *d = &s->dirs[s->dir_count++];
 	memcpy(d->path, path, n);
+	d->condor = condor;
 	d->watch = NB_WATCH_NONE;
 	return d;
 }
@@ -62,7 +64,8 @@ static int add_file(nb_keeper *k, uint32_t index, nb_error *e)
 		s->dirs = calloc(NB_SECRET_DIRS, sizeof(*s->dirs));
 	if (s->dirs == NULL)
 		return nb_fail(e, NB_HOST, errno, "cannot get memory for secrets");
-	nb_secret_dir *d = dir_of(s, path, slash == path ? 1 : (size_t)(slash - path));
+	nb_secret_dir *d = dir_of(s, path, slash == path ? 1 : (size_t)(slash - path),
+				  nb_secret_of(k, index)->from == NB_SECRET_CONDOR);
 	if (d == NULL)
 		return nb_fail(e, NB_POLICY, 0, "secrets come from more than %d directories: the site must use fewer",
 			       NB_SECRET_DIRS);
@@ -88,11 +91,20 @@ static nb_secret_ask ask_of(const nb_keeper *k, uint32_t index)
 				.increment_s = (uint32_t)(p->increment_ns / BILLION) };
 }
 
+nb_watch_dir nb_secrets_dir(const nb_keeper *k, const char *path, bool condor)
+{
+	return (nb_watch_dir){ .path = path,
+			       .links_above = condor,
+			       .owner = k->plan->uid,
+			       .agent = condor ? k->plan->uid : k->plan->policy->vault.agent_uid };
+}
+
 int nb_secrets_token(const nb_keeper *k, char *text, nb_error *e)
 {
 	const nb_policy *policy = k->plan->policy;
-	return nb_secret_token_read(nb_plan_text(k->plan, k->secrets->token_dir),
-				    nb_policy_text(policy, policy->vault.token_file), k->plan->uid, text, e);
+	const nb_watch_dir dir = nb_secrets_dir(k, nb_plan_text(k->plan, k->secrets->token_dir),
+						policy->vault.token_dir == 0);
+	return nb_secret_token_read(&dir, nb_policy_text(policy, policy->vault.token_file), text, e);
 }
 
 /* Leases of couriers that were killed together with their keeper are given back by this one. Without a directory for
@@ -128,6 +140,8 @@ static int ask(nb_keeper *k, const char *token, nb_error *e)
 	if (k->plan->request->job.text == NULL || !nb_ad_text(&k->plan->request->job, "GlobalJobId", who, sizeof(who)))
 		who[0] = '\0';
 	snprintf(job, sizeof(job), "%s%s%s", who, who[0] ? " " : "", k->life.id);
+	for (char *p = job; *p; p++) /* the job's own word, in a header */
+		*p = *p >= ' ' && *p <= '~' ? *p : '?';
 	for (uint32_t i = 0; i < s->asked_count; i++)
 		asks[i] = ask_of(k, s->asked[i]);
 	nb_vault_ask vault = { .socket = nb_policy_text(policy, v->socket),

@@ -59,7 +59,7 @@ int nb_secrets_told(nb_keeper *k, uint32_t index, const nb_secret_event *v, nb_e
 	bool bad = v->kind == NB_SECRET_FAILED || v->kind == NB_SECRET_EXPIRED;
 	bool refuses = bad && !s->running && known->generation == 0 && (s->rows[index]->flags & NB_ROW_REQUIRED) != 0;
 	(bad ? learn_bad : learn_good)(known, v);
-	say(k, known, actions[v->kind], bad && !refuses);
+	say(k, known, actions[v->kind], bad && !refuses && !s->ending);
 	s->news = true;
 	if (!refuses)
 		return 0;

@@ -20,8 +20,10 @@ int nb_keep_cvmfs_touch(nb_keeper *k, const nb_row *row, nb_error *e)
 	const char *path = nb_plan_text(k->plan, row->a);
 	NB_OWN_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
-	if (fd >= 0 && fstatat(fd, ".", &st, 0) == 0)
+	if (fd >= 0 && fstatat(fd, ".", &st, 0) == 0) {
+		nb_keeper_note_cvmfs(k, path);
 		return 0;
+	}
 	return (row->flags & NB_ROW_REQUIRED) == 0
 		       ? 0
 		       : nb_fail(e, NB_HOST, errno,

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,18 +87,6 @@ static bool may_end(int signal)
 	       signal != SIGWINCH;
 }
 
-/* The worker's own file alone: a name service that does not answer holds no keeper up. */
-static void name_of(uid_t uid, char *out, size_t size)
-{
-	FILE *file = fopen("/etc/passwd", "re");
-	nb_text name = nb_text_over(out, size);
-	for (struct passwd *p; file != NULL && name.used == 0 && (p = fgetpwent(file)) != NULL;)
-		if (p->pw_uid == uid)
-			nb_text_add(&name, p->pw_name);
-	if (file != NULL)
-		fclose(file);
-}
-
 /* Sender and uid are the kernel's word (SI_USER), and so is who marked the box's file: nestbox kill, before its first
  * signal. What it asked for is the reason, whatever status the payload makes of it. */
 static void note_kill(nb_keeper *k, const struct signalfd_siginfo *info)
@@ -110,7 +97,7 @@ static void note_kill(nb_keeper *k, const struct signalfd_siginfo *info)
 		return;
 	life->cut = NB_END_ADMINISTRATOR;
 	life->stop = (nb_stop){ .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid };
-	name_of(info->ssi_uid, life->stop.name, sizeof(life->stop.name));
+	nb_user_name(info->ssi_uid, life->stop.name, sizeof(life->stop.name));
 }
 
 int nb_keeper_signal(nb_keeper *k)
@@ -119,6 +106,9 @@ int nb_keeper_signal(nb_keeper *k)
 	if (read(k->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
 	int signal = (int)info.ssi_signo;
+	/* A write of our own failed (SIGPIPE, SIGXFSZ): nobody means the payload. */
+	if (info.ssi_code == SI_USER && (pid_t)info.ssi_pid == getpid())
+		return 0;
 	note_kill(k, &info);
 	if (nb_terminal_signal(k->terminal, signal) || signal == SIGCHLD || nb_forwarded_signal(signal) == 0)
 		return 0;

@@ -47,7 +47,7 @@ int nb_filters_make(nb_draft *d, const nb_compile *c, nb_list *files, nb_error *
 		nb_shipped own = nb_shipped_seccomp((nb_profile)(i + 1));
 		bool shipped = strcmp(name, "default") == 0;
 		int failed = shipped ? nb_doc_parse(&doc, own.name, NULL, own.text, own.size, e)
-				     : from_file(d, name, &doc, &c->trust, files, e);
+				     : from_file(d, name, &doc, c->seccomp ? &c->seccomp_trust : &c->trust, files, e);
 		if (failed || make(d, &doc, filter, shipped && !c->of_shipped ? NULL : c->notes, e) != 0)
 			return -1;
 	}

@@ -225,7 +225,7 @@ static const nb_key vault[] = {
 	  .doc = "Unix socket of a Vault or OpenBao agent or proxy, in a directory of its own, which is hidden in "
 		 "boxes." },
 	{ "agent_uid", NB_KIND_COUNT, AT(vault.agent_uid), .max = UINT32_MAX - 1,
-	  .doc = "User id that the socket and who listens there may have, beside root's." },
+	  .doc = "User id that the socket, who listens there, and files from a directory may have, beside root's." },
 	{ "namespace", NB_KIND_TEXT, AT(vault.namespace), .doc = "Namespace of all paths." },
 	SECTION("auth", &vault_auth_keys, "The job logs in itself; without it the agent's own token counts."),
 	{ "timeout", NB_KIND_DURATION, .flags = NB_KEY_WIDE, AT(vault.timeout_ns), WHY(vault.timeout_why),

@@ -294,6 +294,7 @@ typedef struct nb_policy_where {
 	const char *sysconfdir, *libexecdir;
 	uid_t owner, caller;
 	const char *given;
+	const char *seccomp; /* --seccomp: this profile in place of the policy's, by owner or caller; NULL: none */
 } nb_policy_where;
 int nb_policy_load(const nb_policy_where *where, const nb_policy **ret_policy, nb_error *e);
 

@@ -182,9 +182,11 @@ typedef struct nb_secret_event {
 
 typedef struct nb_courier_how {
 	const char *program; /* LIBEXECDIR/nestbox-courier */
-	bool drop;	     /* root only: become uid:gid, without supplementary groups, before the exec */
+	bool drop;	     /* root only: become uid:gid, with these groups, before the exec */
 	uid_t uid;
 	gid_t gid;
+	const gid_t *groups;
+	size_t group_count;
 } nb_courier_how;
 
 typedef struct nb_courier {
@@ -231,8 +233,15 @@ void nb_courier_close(nb_courier *c);
  */
 
 /* _CONDOR_CREDS, spiffe-helper, an agent's templates: a file is copied when it appears and each time it is replaced.
- * It must be a regular file of root or `owner`, writable by nobody else, at most NB_SECRET_VALUE_MAX bytes, reached
- * without symbolic links and without leaving the directory. */
+ * It must be a regular file of root or one of the directory's two, writable by nobody else, at most
+ * NB_SECRET_VALUE_MAX bytes, reached without symbolic links and without leaving the directory. */
+typedef struct nb_watch_dir {
+	const char *path; /* absolute and clean, and no symbolic link */
+	bool links_above; /* links on the way to it are followed: for HTCondor's directory alone, whose path the starter
+			     gives; else they are refused */
+	uid_t owner;	  /* the job's user */
+	uid_t agent;	  /* whom the policy names as the agent; where that means nothing, the job's user again */
+} nb_watch_dir;
 typedef struct nb_watch_item {
 	const char *name; /* in the box */
 	const char *file; /* in the directory */
@@ -243,19 +252,21 @@ typedef struct nb_watch_item {
 } nb_watch_item;
 typedef struct nb_watch {
 	int dirfd, inotify; /* inotify: -1 when the kernel has no watch left for this user; then time alone counts */
-	uid_t owner;
+	uid_t owner, agent;
 	nb_watch_item *items;
 	size_t count;
 } nb_watch;
 #define NB_WATCH_NONE ((nb_watch){ .dirfd = -1, .inotify = -1 })
 enum { NB_WATCH_EVERY_MS = 30000 }; /* look again after this long even without a hint (NFS, lost watches) */
-/* dir: absolute and clean; symbolic links in it are refused. items stay the caller's and must outlive the watch. */
-int nb_watch_open(const char *dir, uid_t owner, nb_watch_item *items, size_t count, nb_watch *ret_watch, nb_error *e);
+/* items stay the caller's and must outlive the watch. */
+int nb_watch_open(const nb_watch_dir *dir, nb_watch_item *items, size_t count, nb_watch *ret_watch, nb_error *e);
+/* False when the directory's name is another one's by now, or nobody's: what writes it was started anew, perhaps. */
+bool nb_watch_is_of(const nb_watch *w, const nb_watch_dir *dir);
 /* Look at every item once; ISSUED, RENEWED (NB_SECRET_CHANGED) and FAILED are told as they happen. Drains inotify. */
 int nb_watch_look(nb_watch *w, int store_dirfd, uid_t uid, gid_t gid, nb_secret_told_fn *told, void *context,
 		  nb_error *e);
 void nb_watch_close(nb_watch *w);
 /* The job's own token for nb_vault_ask.token, read under the same rules. text is the caller's to wipe
  * (explicit_bzero). */
-int nb_secret_token_read(const char *dir, const char *file, uid_t owner, char text[static NB_SECRET_TOKEN_MAX + 1],
+int nb_secret_token_read(const nb_watch_dir *dir, const char *file, char text[static NB_SECRET_TOKEN_MAX + 1],
 			 nb_error *e);

@@ -30,7 +30,7 @@ static int become(const nb_courier_how *how)
 {
 	if (!how->drop)
 		return 0;
-	if (setgroups(0, NULL) != 0 || setresgid(how->gid, how->gid, how->gid) != 0 ||
+	if (setgroups(how->group_count, how->groups) != 0 || setresgid(how->gid, how->gid, how->gid) != 0 ||
 	    setresuid(how->uid, how->uid, how->uid) != 0)
 		return -1;
 	uid_t r, e, s;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,34 +15,62 @@
 enum { READ_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
 #define RESOLVE_STRICT (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
-static int open_dir(const char *dir, nb_error *e)
+/* The last component is never a link; those above it, when their directories are known to be the job's own, may be. */
+static int open_strictly(const nb_watch_dir *d)
 {
+	const char *dir = d->path;
+	char above[PATH_MAX];
+	size_t n = (size_t)(nb_basename(dir) - dir);
+	if (!d->links_above)
+		return nb_sys_openat2(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	if (n >= sizeof(above)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(above, dir, n);
+	above[n] = '\0';
+	NB_OWN_FD int at = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return at < 0 ? -1 : nb_sys_openat2(at, dir + n, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_STRICT);
+}
+
+static int open_dir(const nb_watch_dir *d, nb_error *e)
+{
+	const char *dir = d->path;
 	if (!nb_path_clean(dir))
 		return nb_fail(
 			e, NB_POLICY, 0,
 			"the directory of secrets %s is not an absolute path without '.' and '..'; the site must "
 			"correct the policy",
 			dir);
-	int fd = nb_sys_openat2(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	int fd = open_strictly(d);
 	return fd >= 0 ? fd
 		       : nb_fail(e, errno == ELOOP ? NB_POLICY : NB_SECRET, errno,
 				 "the directory of secrets %s can't be opened; the site must look at what writes it",
 				 dir);
 }
 
-int nb_watch_open(const char *dir, uid_t owner, nb_watch_item *items, size_t count, nb_watch *ret_watch, nb_error *e)
+int nb_watch_open(const nb_watch_dir *dir, nb_watch_item *items, size_t count, nb_watch *ret_watch, nb_error *e)
 {
 	char self[40];
-	nb_watch w = { .inotify = -1, .owner = owner, .items = items, .count = count };
+	nb_watch w = { .inotify = -1, .owner = dir->owner, .agent = dir->agent, .items = items, .count = count };
 	w.dirfd = open_dir(dir, e);
 	if (w.dirfd < 0)
 		return -1;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", w.dirfd);
 	NB_OWN_FD int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (notify >= 0 && inotify_add_watch(notify, self, IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_ONLYDIR) >= 0)
+	const uint32_t hints = IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_ONLYDIR;
+	if (notify >= 0 && inotify_add_watch(notify, self, hints) >= 0)
 		w.inotify = nb_take_fd(&notify);
 	*ret_watch = w;
 	return 0;
+}
+
+bool nb_watch_is_of(const nb_watch *w, const nb_watch_dir *dir)
+{
+	struct stat watched, named;
+	NB_OWN_FD int fd = open_strictly(dir);
+	return fd >= 0 && fstat(fd, &named) == 0 && fstat(w->dirfd, &watched) == 0 && watched.st_dev == named.st_dev &&
+	       watched.st_ino == named.st_ino;
 }
 
 void nb_watch_close(nb_watch *w)
@@ -72,11 +101,11 @@ static void note(nb_watch_item *i, const struct stat *st)
 }
 
 /* What may not be taken; NULL when it may. */
-static const char *objection(const struct stat *st, uid_t owner)
+static const char *objection(const struct stat *st, uid_t owner, uid_t agent)
 {
 	if (!S_ISREG(st->st_mode))
 		return "it is no regular file";
-	if (st->st_uid != 0 && st->st_uid != owner)
+	if (st->st_uid != 0 && st->st_uid != owner && st->st_uid != agent)
 		return "it belongs to another user";
 	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return "others may write it";
@@ -94,12 +123,12 @@ static int refuse(const char *name, const char *file, int err, const char *why, 
 	return -1;
 }
 
-static int open_file(int dirfd, const char *name, const char *file, uid_t owner, struct stat *st, nb_error *e)
+static int open_file(const nb_watch *w, const char *name, const char *file, struct stat *st, nb_error *e)
 {
-	NB_OWN_FD int fd = nb_sys_openat2(dirfd, file, READ_FLAGS, 0, RESOLVE_STRICT);
+	NB_OWN_FD int fd = nb_sys_openat2(w->dirfd, file, READ_FLAGS, 0, RESOLVE_STRICT);
 	if (fd < 0 || fstat(fd, st) != 0)
 		return refuse(name, file, errno, NULL, e);
-	const char *why = objection(st, owner);
+	const char *why = objection(st, w->owner, w->agent);
 	return why ? refuse(name, file, 0, why, e) : nb_take_fd(&fd);
 }
 
@@ -126,7 +155,7 @@ static int copy_bytes(int fd, const char *file, nb_store_file *to, nb_error *e)
 static int copy(const nb_watch *w, nb_watch_item *i, int store, uid_t uid, gid_t gid, nb_error *e)
 {
 	struct stat before, after;
-	NB_OWN_FD int fd = open_file(w->dirfd, i->name, i->file, w->owner, &before, e);
+	NB_OWN_FD int fd = open_file(w, i->name, i->file, &before, e);
 	if (fd < 0)
 		return -1;
 	if (same(i, &before))
@@ -179,12 +208,13 @@ int nb_watch_look(nb_watch *w, int store_dirfd, uid_t uid, gid_t gid, nb_secret_
 	return 0;
 }
 
-int nb_secret_token_read(const char *dir, const char *file, uid_t owner, char text[static NB_SECRET_TOKEN_MAX + 1],
+int nb_secret_token_read(const nb_watch_dir *dir, const char *file, char text[static NB_SECRET_TOKEN_MAX + 1],
 			 nb_error *e)
 {
 	struct stat st;
 	NB_OWN_FD int at = open_dir(dir, e);
-	NB_OWN_FD int fd = at < 0 ? -1 : open_file(at, "(the job's own token)", file, owner, &st, e);
+	const nb_watch w = { .dirfd = at, .inotify = -1, .owner = dir->owner, .agent = dir->agent };
+	NB_OWN_FD int fd = at < 0 ? -1 : open_file(&w, "(the job's own token)", file, &st, e);
 	if (fd < 0)
 		return -1;
 	ssize_t n = nb_read_fd(fd, text, NB_SECRET_TOKEN_MAX + 1);

@@ -222,7 +222,7 @@ def scratch_race(world):
     if not os.path.islink(link):
         os.symlink(world.dir, link)
     secret = os.path.join(mine, "secret")
-    seen = racing(world, mine, link, lambda: box(world, ["/bin/probe", "secret", secret], options=["--scratch", mine]))
+    seen = racing(world, mine, link, lambda: box(world, ["/bin/probe", "secret", secret], options=["--job-dir", mine]))
     return expect(not set(seen) - {1, 125}, str(seen))
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nestbox ps` and `nestbox kill`: the boxes that run, and their end."""
-import fcntl
 import glob
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 from box import Skip, ended, refused, require
@@ -13,6 +14,14 @@ from cases_record import log_of, parsed
 
 # Where the site made the directory, and where an ordinary user makes his own.
 PLACES = "/run/nestbox/boxes/*/", "/tmp/nestbox-*/"
+
+LOCKER = """
+import fcntl, sys
+with open(sys.argv[1], "r+") as stream:
+    fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
 
 
 def listed(live, box=None):
@@ -226,15 +235,16 @@ def case_second_file_of_an_id_is_no_way_out(live):
     os.makedirs(place, mode=0o700, exist_ok=True)
     os.chown(place, uid, -1)
     with open(os.path.join(place, box["id"]), "w", encoding="utf-8") as stream:
-        try:
-            os.chown(stream.name, uid, -1)
-            json.dump({"schema_version": 1, "id": box["id"]}, stream)
-            stream.flush()
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            refused(live.run("kill", "--grace", "0", box["id"]), "two processes say that they keep box " + box["id"])
-            require(process.poll() is None, "something was ended")
-        finally:
-            os.unlink(stream.name)
+        os.chown(stream.name, uid, -1)
+        json.dump({"schema_version": 1, "id": box["id"]}, stream)
+    forger = subprocess.Popen([*live.caller.prefix, sys.executable, "-c", LOCKER, stream.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        require(forger.stdout.readline() == b"locked\n", "no lock")
+        refused(live.run("kill", "--grace", "0", box["id"]), "two processes say that they keep box " + box["id"])
+        require(process.poll() is None, "something was ended")
+    finally:
+        forger.communicate()
+        os.unlink(stream.name)
     ended(live.run("kill", "--grace", "0", box["id"]), 0)
     process.wait()
 

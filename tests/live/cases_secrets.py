@@ -2,6 +2,7 @@
 """Secrets in a real box: read there and nowhere else, kept fresh, given back; an agent that is away, and one that can't be reached."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def case_nowhere_else(live):
         scratch = s.top + "/scratch"
         os.mkdir(scratch)
         os.chmod(scratch, 0o1777)
-        process = live.start(*s.args("--scratch", scratch, live.image, "sh", "-c", "env; echo ready; exec sleep 60"))
+        process = live.start(*s.args("--job-dir", scratch, live.image, "sh", "-c", "env; echo ready; exec sleep 60"))
         printed = said(process, b"ready\n")
         seen = scan(s, scratch)
         with open(scratch + "/planted", "w", encoding="utf-8") as f:
@@ -160,6 +161,19 @@ def case_given_back(live):
         require("CANARY" not in s.log(), "a value in the log")
 
 
+def case_a_lease_that_is_not_taken_back(live):
+    """The vault refuses: in the log, with who must allow it, and not on the job's standard error, whose user can't mend it."""
+    with site(live, LEASED, ttl=600) as s:
+        s.agent.deny.add("sys/leases/revoke")
+        for number in (1, 2):
+            done = s.sh("true")
+            ended(done, 0)
+            require(done.stderr == "", done.stderr)
+            told = [e for e in s.events("secret-failed") if e["secrets"][0]["fault"] == "revoke"]
+            require(len(told) == number and "must allow sys/leases/revoke" in s.log(), s.log())
+        require(len(s.server.requests("sys/leases/revoke")) == 2, "the second start tried in vain what the first could not")
+
+
 def case_socket_not_reachable(live):
     """Neither in the worker's tree nor where a mount would show it; without the box it answers."""
     ask = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ntry:\n  s.connect(sys.argv[1]); print('reached')\n"
@@ -194,6 +208,27 @@ def case_other_boxes_cannot_read(live):
         kill(first, signal.SIGTERM)
         first.wait(20)
         ended(s.sh("exit 0"), 0)
+
+
+def case_the_cvmfs_helper_finds_them(live):
+    """As CVMFS' authorisation helper looks for a proxy: its path in the environment of the process that reads /cvmfs, and the file below
+    that process' root; as root by chroot(2), as the job's user by setns(2)."""
+    with site(live, PROXY) as s:
+        process = s.start("echo ready; exec sleep 60")
+        said(process, b"ready\n")
+        init = next(c for c in children(process.pid) if name_of(c) != "nestbox-courier")
+        payload, uid = children(init)[0], str(live.caller.payload_uid)
+        with open(f"/proc/{payload}/environ", "rb") as f:
+            path = dict(v.split(b"=", 1) for v in f.read().split(b"\0") if b"=" in v)[b"X509_USER_PROXY"].decode()
+        ways = [["chroot", f"/proc/{payload}/root"]]
+        if not live.caller.is_root:  # as HTCondor's wrapper is: the box's user namespace is the job's user's
+            ways.append(["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "nsenter", f"--user=/proc/{payload}/ns/user",
+                         f"--mount=/proc/{payload}/ns/mnt", "--preserve-credentials"])
+        for way in ways:
+            done = subprocess.run([*way, "cat", path], capture_output=True, text=True, check=False)
+            require(done.stdout == CANARY, f"{way[0]}: {done.stdout!r} {done.stderr!r}")
+        kill(process, signal.SIGTERM)
+        process.communicate(timeout=30)
 
 
 def case_nobody_looks_into_the_keeper(live):
@@ -249,6 +284,24 @@ def case_directory_renewed(live):
         require(out == b"second", f"{out} {errors}")
 
 
+def case_directory_made_anew(live):
+    """What writes the directory starts again, and systemd makes its RuntimeDirectory= anew: the new one counts, once it has the file."""
+    with site(live) as s:
+        source = s.top + "/svid"
+        os.mkdir(source)
+        write_policy(s, {"name": "svid.pem", "from": "directory", "path": source + "/svid.pem", "renew": True})
+        replace(source + "/svid.pem", "first")
+        process = s.start(f"cat {INSIDE}/svid.pem; echo; while grep -q first {INSIDE}/svid.pem; do sleep 0.05; done; cat {INSIDE}/svid.pem")
+        said(process, b"first\n")
+        shutil.rmtree(source)
+        until("the loss is told", lambda: len(s.events("secret-failed")) == 1)
+        os.mkdir(source)
+        replace(source + "/svid.pem", "second")
+        out, errors = process.communicate(timeout=60)
+        require(out == b"second", f"{out} {errors}")
+        require(len(s.events("secret-failed")) == 1 and len(s.events("secret-renewed")) == 1, s.log())
+
+
 def case_htcondors_credentials(live):
     """_CONDOR_CREDS, renewed by the starter while the job runs; without it a required one is refused."""
     secret = {"name": "bearer", "from": "condor", "path": "scitokens.use", "renew": True, "env": "BEARER_TOKEN_FILE"}
@@ -294,3 +347,31 @@ def case_without_secrets_no_courier(live):
     done = live.run("exec", "/", "/bin/ls", "/run/nestbox")
     ended(done, 0)
     require("secrets" not in done.stdout, done.stdout)
+
+
+def case_in_a_job(live):
+    """As HTCondor's starter starts it, in a scratch directory that a symbolic link leads to, with an id that no header may hold."""
+    if live.caller.name != "user":
+        return
+    bearer = {"name": "bearer", "from": "condor", "path": "scitokens.use", "renew": True, "env": "BEARER_TOKEN_FILE"}
+    with site(live, PROXY, bearer) as s:
+        shutil.copytree(os.path.dirname(os.path.dirname(live.nestbox)), s.top + "/tree", symlinks=True)
+        os.makedirs(s.top + "/tree/etc/nestbox")
+        shutil.copy(s.policy, s.top + "/tree/etc/nestbox/policy.json")
+        os.mkdir(s.top + "/execute")
+        os.symlink(s.top + "/execute", s.top + "/link")
+        scratch = s.top + "/link/dir_1"
+        os.makedirs(scratch + "/.condor_creds")
+        replace(scratch + "/.condor_creds/scitokens.use", "the token")
+        with open(scratch + "/.job.ad", "wb") as f:
+            f.write('GlobalJobId = "schedd\t#1.0#\u00e9"\nOwner = "alice"\n'.encode())
+        for path in (scratch, scratch + "/.condor_creds", scratch + "/.condor_creds/scitokens.use"):
+            os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
+        env = {"_CONDOR_SCRATCH_DIR": scratch, "_CONDOR_CREDS": scratch + "/.condor_creds", "_CONDOR_JOB_AD": scratch + "/.job.ad",
+               "BEARER_TOKEN": "old", "X509_USER_PROXY": "/tmp/x509up_u0"}
+        done = live.run("wrap", "/bin/sh", "-c", "cat $X509_USER_PROXY; echo; cat $BEARER_TOKEN_FILE; echo; env", env=env,
+                        program=s.top + "/tree/bin/nestbox")
+        ended(done, 0, CANARY + "\nthe token\n")
+        require("BEARER_TOKEN=" not in done.stdout and f"X509_USER_PROXY={INSIDE}/proxy\n" in done.stdout, done.stdout)
+        said_job = s.server.requests("grid/proxy")[0].one("X-Nestbox-Job")
+        require(said_job.startswith("schedd?#1.0#??") and said_job.isascii(), said_job)

@@ -169,3 +169,16 @@ def case_status_descriptor(live):
     process.wait(20)
     text = os.fdopen(read).read()
     require('"event":"started"' in text and '"exit_code":9' in text, text)
+
+
+def case_own_failed_writes_are_not_the_payloads(live):
+    """Nobody reads what nestbox says: its SIGPIPE must not reach the payload, nor pass for the payload's end."""
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL)}
+    read, write = os.pipe()
+    os.close(read)
+    done = live.run("exec", "--status-fd", str(write), live.image, "sh", "-c", "sleep 0.3; exit 9", pass_fds=[write], **default)
+    ended(done, 9)
+    done = subprocess.run(live.command("exec", "/nowhere", "true"), stdin=subprocess.DEVNULL, stderr=write, env=live.env, check=False, **default)
+    os.close(write)
+    require(done.returncode == 125, f"status {done.returncode}")
+    ended(live.run("exec", live.image, "sh", "-c", "kill -PIPE $$", **default), -signal.SIGPIPE)

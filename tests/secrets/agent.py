@@ -44,6 +44,8 @@ class Agent:
         self.health = {"initialized": True, "sealed": False, "standby": False, "version": "2.2.0"}
         self.health_status, self.deny, self.namespace = 200, set(), ""
         self.origin = None
+        self.batch = False  # logins give batch tokens, which nobody can renew or revoke
+        self.renewable, self.said_ttl = True, None  # what is said of leases; None: the truth
 
     def next(self):
         self.serial += 1
@@ -71,8 +73,9 @@ class Agent:
             return self.health_status, json.dumps(self.health).encode(), ()
         if path.startswith("fault/"):
             return faults.answer(path[6:])
-        if path in self.scripted and self.scripted[path]:
-            return self.scripted[path].pop(0)
+        scripted = self.scripted[path].pop(0) if self.scripted.get(path) else None  # None: as it is
+        if scripted is not None:
+            return scripted
         if self.sealed:
             return errors(503, "Vault is sealed")
         if request.one("X-Vault-Namespace").strip("/") != self.namespace:
@@ -81,7 +84,31 @@ class Agent:
             return self.login(request)
         if not self.allowed(self.token_of(request)):
             return errors(403, BAD_TOKEN)
-        return self.wrap(request, path, self.route(request, path))
+        return self.wrap(request, path, self.cached(request, path) if self.caching else self.route(request, path))
+
+    # ---- the agent's cache (agentproxyshared/cache/lease_cache.go) ----
+
+    def cached(self, request, path):
+        """A 2xx answer with a renewable lease, of sys/leases/renew too, is given again as it was to the same request. Every header
+        counts. The agent itself renews the lease, and forgets it when that goes no further."""
+        key = hashlib.sha256((request.method + request.target + str(request.headers)).encode() + request.body).hexdigest()
+        made, body = self.cache.get(key, (0, None))
+        if body and self.keeps(body["lease_id"]):
+            return good(body, (("X-Cache", "HIT"), ("Age", str(int(time.monotonic() - made)))))
+        answer = self.route(request, path)
+        body = json.loads(answer[1]) if answer[0] == 200 else {}
+        if body.get("renewable") and body.get("lease_id"):
+            self.cache[key] = (time.monotonic(), body)
+        return answer[0], answer[1], (("X-Cache", "MISS"),)
+
+    def keeps(self, lease):
+        return lease in self.leases and time.monotonic() < self.leases[lease]["made"] + self.max_ttl - 0.15 * self.ttl
+
+    def alive(self, lease):
+        """Would the database still let in who has this lease?"""
+        known = self.leases.get(lease, {"made": 0, "ends": 0})
+        kept = any(body["lease_id"] == lease for _, body in self.cache.values())
+        return time.monotonic() < max(known["ends"], known["made"] + self.max_ttl if kept else 0)
 
     def route(self, request, path):
         if path in self.deny:
@@ -125,17 +152,11 @@ class Agent:
         return good(envelope(data, lease_duration=data.get("ttl", 2764800)))
 
     def issue(self, request, path):
-        key = hashlib.sha256((request.target + str(request.headers)).encode()).hexdigest()
-        if self.caching and key in self.cache and self.cache[key][1]["lease_id"] in self.leases:
-            made, body = self.cache[key]
-            return good(body, (("X-Cache", "HIT"), ("Age", str(int(time.monotonic() - made)))))
         number = self.next()
         lease = f"{path}/lease{number}"
         self.leases[lease] = {"made": time.monotonic(), "ends": time.monotonic() + self.ttl}
-        body = envelope({"username": f"u{number}", "password": f"CANARY-p{number}"}, lease_id=lease, renewable=True,
-                        lease_duration=self.ttl)
-        self.cache[key] = (time.monotonic(), body)
-        return good(body, (("X-Cache", "MISS"),) if self.caching else ())
+        return good(envelope({"username": f"u{number}", "password": f"CANARY-p{number}"}, lease_id=lease, renewable=self.renewable,
+                             lease_duration=self.ttl if self.said_ttl is None else self.said_ttl))
 
     def pki(self, request):
         if request.method == "GET":
@@ -155,7 +176,8 @@ class Agent:
         left = max(0, self.max_ttl - (now - lease["made"]))
         seconds = int(min(int(wish.get("increment", 0)) or self.ttl, left))
         lease["ends"] = now + seconds
-        return good(envelope(None, lease_id=wish["lease_id"], renewable=True, lease_duration=seconds))
+        return good(envelope(None, lease_id=wish["lease_id"], renewable=True,
+                             lease_duration=seconds if self.said_ttl is None else self.said_ttl))
 
     def revoke(self, request):
         if self.leases.pop(json.loads(request.body)["lease_id"], None) is None:
@@ -187,13 +209,18 @@ class Agent:
             return errors(400, "error validating token: invalid signature")
         token = f"hvs.job{self.next()}"
         self.tokens[token] = time.monotonic() + self.role_ttl
-        return good(envelope(None, auth={"client_token": token, "accessor": "a", "lease_duration": self.role_ttl, "renewable": True}))
+        return good(envelope(None, auth={"client_token": token, "accessor": "a", "lease_duration": self.role_ttl,
+                                         "renewable": not self.batch, "token_type": "batch" if self.batch else "service"}))
 
     def renew_self(self, request):
         token = self.token_of(request)
+        if self.batch:
+            return errors(400, "batch tokens cannot be renewed")
         self.tokens[token] = time.monotonic() + self.role_ttl
         return good(envelope(None, auth={"client_token": token, "lease_duration": self.role_ttl, "renewable": True}))
 
     def revoke_self(self, request):
+        if self.batch:
+            return errors(400, "batch tokens cannot be revoked")
         self.tokens.pop(self.token_of(request), None)
         return 204, b"", ()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers that no agent should give: what the courier does with each is a row of the fault table (rows.py)."""
+import gzip
 import json
 import time
 
@@ -27,6 +28,7 @@ def said(code, text):
 
 VALUE = data(b'{"value":"CANARY"}')
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+WHOLE = b"%x\r\n" % len(VALUE) + VALUE + b"\r\n"
 
 
 def endless(conn):
@@ -47,7 +49,22 @@ def endless_100(conn):
         conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
+def trailers(conn):
+    conn.sendall(CHUNKED + WHOLE + b"0\r\n")
+    while True:
+        conn.sendall(b"X-Trailer: one more\r\n" * 100)
+
+
 ANSWERS = {
+    "trailers": trailers,
+    "trailer": CHUNKED + WHOLE + b"0\r\nX-Trailer: yes\r\n\r\n",
+    "early-hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + CHUNKED + WHOLE + b"0\r\n\r\n",
+    "until-closed": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + VALUE,
+    "http10": b"HTTP/1.0 200 OK\r\nServer: BaseHTTP/0.6 Python/3.11.7\r\n\r\n" + VALUE,
+    "bare-lines": b"HTTP/1.1 200 OK\nContent-Length: %d\n\n" % len(VALUE) + VALUE,
+    "odd-case": b"HTTP/1.1 200 ok\r\ncOnTeNt-LeNgTh:%d\r\n\r\n" % len(VALUE) + VALUE,
+    "chunk-extension": CHUNKED + WHOLE.replace(b"\r\n", b";a=b\r\n", 1) + b"0\r\n\r\n",
+    "gzip": ok(gzip.compress(VALUE), ["Content-Encoding: gzip"]),
     "hang": hang,
     "drip": gohttp.drip(ok(VALUE)),
     "drip-body": gohttp.drip(ok(VALUE), 0.001, 1),
@@ -117,6 +134,7 @@ ANSWERS = {
     "472": status(472), "473": status(473), "474": status(474), "530": status(530),
     "500": said(500, "failed to get the response: dial tcp: connection refused"),
     "501": said(501, "not initialised"), "502": said(502, "third party"), "503": said(503, "Vault is sealed"),
+    "tls": b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
     "escape": said(403, "\x1b]0;owned\x07 permission denied"),
 }
 

@@ -167,7 +167,8 @@ static int read_token(play *p, nb_error *e)
 {
 	if (p->token_file == NULL)
 		return 0;
-	if (nb_secret_token_read(p->token_dir, p->token_file, geteuid(), p->token, e) != 0)
+	const nb_watch_dir dir = { .path = p->token_dir, .owner = geteuid(), .agent = geteuid() };
+	if (nb_secret_token_read(&dir, p->token_file, p->token, e) != 0)
 		return -1;
 	p->vault.token = p->token;
 	return 0;

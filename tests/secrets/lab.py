@@ -46,7 +46,10 @@ class Lab:
 
     def play(self, *args, timeout=60):
         with self.start(*args) as process:
-            out, _ = process.communicate(timeout=timeout)
+            try:
+                out, _ = process.communicate(timeout=timeout)
+            finally:
+                process.kill()  # one that hangs fails its test and does not stop the suite
         return Played(out, process.returncode, self)
 
 

@@ -57,6 +57,14 @@ def test_lease_renewed(build):
         expect("revoke is asked once", len(lab.server.requests("sys/leases/revoke")), 1)
 
 
+def test_increment_is_a_number(build):
+    """As the API's documentation has it: an agent need not read numbers in texts."""
+    with Lab(build, ttl=1) as lab:
+        lab.play("-S", DB + ";increment=7", "-l", "1500")
+        expect("asked for", json.loads(lab.server.requests("sys/leases/renew")[0].body)["increment"], 7)
+        expect("in the body", json.loads(lab.server.requests("sys/leases/renew")[0].body)["lease_id"], "database/creds/atlas/lease1")
+
+
 def test_lease_at_its_maximum(build):
     """A lease that can't be renewed any longer is replaced; who has the old file open reads the old value on."""
     with Lab(build, ttl=2, max_ttl=3) as lab:
@@ -71,6 +79,59 @@ def test_lease_at_its_maximum(build):
             process.communicate(timeout=30)
         now = time.monotonic()
         expect("all given back or over", [n for n, v in lab.agent.leases.items() if v["ends"] > now], [])
+
+
+def test_caching_agent(build):
+    """An agent that gives its old answers again: what the job has is good all the same, also when the lease comes to its maximum."""
+    with Lab(build, caching=True, ttl=2, max_ttl=5) as lab:
+        with lab.start("-S", DB, "-l", "9000") as process:
+            wait_event(process, "done")
+            dead, end = [], time.monotonic() + 8
+            while time.monotonic() < end:
+                lease = "database/creds/atlas/lease" + read(lab, "db").removeprefix("CANARY-p")
+                if not lab.agent.alive(lease):
+                    dead.append(round(end - time.monotonic(), 2))
+                time.sleep(0.02)
+            process.communicate(timeout=30)
+        need("a second lease", "database/creds/atlas/lease1" not in lab.agent.leases or lab.agent.serial > 1)
+        expect("moments without a living lease", dead, [])
+
+
+def test_aged_answer(build):
+    """A cache that knows the path alone: what its answer has aged is off its life."""
+    with Lab(build, ttl=10) as lab:
+        old = json.dumps({"lease_id": "database/creds/atlas/lease0", "renewable": True, "lease_duration": 10,
+                          "data": {"password": "CANARY-old"}}).encode()
+        lab.agent.scripted["database/creds/atlas"] = [(200, old, (("X-Cache", "HIT"), ("Age", "7")))]
+        issued = lab.play("-S", DB, "-l", "0").of("issued")[0]
+        expect("its life in ms, and that it came from a cache", (issued["life_ms"], issued["flags"] & 4), (3000, 4))
+
+
+def lives(build, said, renewable):
+    with Lab(build, ttl=3600) as lab:
+        lab.agent.said_ttl, lab.agent.renewable = said, renewable
+        played = lab.play("-S", DB + ";refresh=250", "-l", "2500")
+        expect(f"no failure with {said}", played.of("failed"), [])
+        return lab.agent.serial, len(lab.server.requests("leases/renew")), played.of("issued")[0]["life_ms"]
+
+
+def test_lease_without_an_end(build):
+    """Said to live for 0 seconds, or longer than any job: one lease is enough."""
+    ten_years = 10 * 365 * 86400 * 1000
+    expect("0, renewable: leases, life", lives(build, 0, True)[::2], (1, 0))
+    expect("0, not renewable: leases, renewals, life", lives(build, 0, False), (1, 0, 0))
+    expect("4e9, renewable: leases, renewals, life", lives(build, 4000000000, True), (1, 0, ten_years))
+    expect("1e300, not renewable: leases, renewals, life", lives(build, 1e300, False), (1, 0, ten_years))
+
+
+def test_lease_that_can_not_be_renewed(build):
+    """The server fails to renew this one lease, and goes on failing: a new one is taken before the old one ends."""
+    for answer in ((500, b'{"errors":["failed to renew entry: role gone"]}', ()), (405, b'{"errors":[]}', ()), (200, b"<html>", ())):
+        with Lab(build, ttl=2) as lab:
+            lab.agent.scripted["sys/leases/renew"] = [answer] * 99
+            played = lab.play("-S", DB, "-l", "2500")
+            expect(f"after {answer[:2]}", (played.of("expired"), played.of("failed")), ([], []))
+            need("a new value", [e for e in played.of("renewed") if e["flags"] & 8], played.text)
 
 
 def test_value_replaced(build):
@@ -231,6 +292,30 @@ def test_revoke_fails_and_is_kept_for_the_next(build):
         expect("given back", lab.agent.leases, {})
 
 
+def test_revoke_refused(build):
+    """The agent's policy does not let leases be given back: the site is told, and no file is left to be tried in vain for ever."""
+    with Lab(build, ttl=60) as lab:
+        noted = os.path.join(lab.top, "leases")
+        lab.agent.deny.add("sys/leases/revoke")
+        for number in (1, 2):
+            played = lab.play("-S", DB, "-L", noted, "-x", f"box{number}", "-l", "300")
+            failed = played.of("failed")
+            expect("fault", [(e["name"], e["fault"]) for e in failed], [("db", "revoke")])
+            need("who must act", "administrator must allow sys/leases/revoke" in failed[0]["text"] and "denied" in failed[0]["text"], failed)
+        expect("asked once for each", len(lab.server.requests("revoke")), 2)
+        expect("nothing is swept", played.of("swept"), [])
+        expect("files with leases", [n for n in os.listdir(noted) if os.stat(os.path.join(noted, n)).st_size], [])
+
+
+def test_lease_of_a_value_that_is_none(build):
+    """The reply has a lease and not the field: the lease is given back, or each try would leave one."""
+    with Lab(build, ttl=600) as lab:
+        for more in ("field=none", "field=none;wrap"):
+            played = lab.play("-b", "1000", "-S", f"name=x;path=database/creds/atlas;{more}")
+            expect(f"{more}: fault, leases", (played.seen(), lab.agent.leases), ("no-field", {}))
+        expect("leases that were made", lab.agent.serial, 3)  # and one wrapping token
+
+
 def read_file(path):
     with open(path, encoding="ascii") as f:
         return f.read()
@@ -246,8 +331,12 @@ def test_lease_directory_of_others_is_refused(build):
 
 
 def test_slow_agent_does_not_starve_the_others(build):
-    """One path hangs for good; the other secrets' answers come within the same budget when they are asked first or fail alone."""
-    with Lab(build) as lab:
-        lab.agent.scripted["kv1/slow"] = [lambda conn: threading.Event().wait(20)] * 9
-        played = lab.play("-b", "1500", "-S", "name=x;path=kv1/site;field=key", "-S", "name=slow;path=kv1/slow;field=key")
-        expect("one of two", (played.seen("x"), played.seen("slow")), ('"CANARY-KV1"', "timeout"))
+    """One path hangs for good: the answers of the others come all the same, whoever is asked first."""
+    slow, good = ("-S", "name=slow;path=kv1/slow;field=key"), ("-S", "name=x;path=kv1/site;field=key")
+    for order in ((*good, *slow), (*slow, *good), (*slow, *slow, *good)):
+        with Lab(build) as lab:
+            lab.agent.scripted["kv1/slow"] = [lambda conn: threading.Event().wait(20)] * 9
+            started = time.monotonic()
+            played = lab.play("-b", "1500", *order)
+            expect("one of two", (played.seen("x"), played.seen("slow")), ('"CANARY-KV1"', "timeout"))
+            need("within the deadline", time.monotonic() - started < 3)

@@ -58,6 +58,55 @@ def test_login_anew_with_the_token_of_now(build):
         need("leases of the first login are replaced", any(e["flags"] & 8 for e in played.of("renewed", "db")), played.text)
 
 
+def test_login_lost(build):
+    """The vault takes no login when the first one is due: it is used to its end, the vault is not stormed, the user is told once, and
+    when the login is possible again all is well."""
+    with Lab(build, use_auto_auth=None, role_ttl=6) as lab:
+        lab.agent.batch = True
+        lab.agent.scripted["auth/jwt/login"] = [None] + [(400, b'{"errors":["token is expired"]}', ())] * 5
+        played = own_login(lab, "-S", KV + ";renew;refresh=300", "-l", "9500")
+        logins = len(lab.server.requests("auth/jwt/login"))
+        need("logins", 2 <= logins <= 9, logins)
+        failed = played.of("failed")
+        expect("told once", [(e["name"], e["fault"]) for e in failed], [("x", "login")])
+        need("what, and who must act", "token is expired" in failed[0]["text"] and "the user at the token" in failed[0]["text"], failed)
+        need("well again", played.of("renewed"), played.text)
+        bare = [r.target for r in lab.server.requests("kv1/site") if not r.one("X-Vault-Token")]
+        expect("requests without a token", bare, [])
+
+
+def test_login_unrenewed_when_the_vault_is_sealed(build):
+    """Renewing the login fails in passing: it is tried again, before a new login is."""
+    with Lab(build, use_auto_auth=None, role_ttl=3) as lab:
+        lab.agent.scripted["auth/token/renew-self"] = [(503, b'{"errors":["Vault is sealed"]}', ())]
+        own_login(lab, "-S", KV + ";renew;refresh=300", "-l", "4000")
+        expect("logins, renewals", (len(lab.server.requests("auth/jwt/login")), len(lab.server.requests("renew-self")) >= 2), (1, True))
+
+
+def test_token_file_gone(build):
+    """HTCondor took the job's token away: said, with the job's own login as the reason."""
+    with Lab(build, use_auto_auth=None, role_ttl=2) as lab:
+        lab.agent.batch = True
+        lab.agent.scripted["auth/jwt/login"] = [None] + [(400, b'{"errors":["token is expired"]}', ())] * 99
+        played = own_login(lab, "-S", KV + ";renew;refresh=300", "-l", "4000")
+        need("not as if the path were denied", {e["fault"] for e in played.of("failed")} == {"login"}, played.text)
+
+
+def test_batch_token(build):
+    """A login that can't be revoked: its leases are given back one by one."""
+    with Lab(build, use_auto_auth=None) as lab:
+        lab.agent.batch = True
+        played = own_login(lab, "-S", "name=x;path=database/creds/atlas;field=password")
+        expect("given back, leases", (played.of("finished")[0]["revoked"], played.of("failed"), lab.agent.leases), (1, [], {}))
+
+
+def test_revoke_self_is_tried_again(build):
+    with Lab(build, use_auto_auth=None) as lab:
+        lab.agent.scripted["auth/token/revoke-self"] = [(503, b'{"errors":["Vault is sealed"]}', ())]
+        own_login(lab, "-S", KV)
+        expect("tokens", lab.agent.tokens, {})
+
+
 def test_wrapped_once(build):
     with Lab(build) as lab:
         expect("opened", lab.play("-S", KV + ";wrap").seen(), '"CANARY-KV1"')
@@ -104,7 +153,7 @@ def test_wrapping_token_is_used_once_even_when_the_answer_is_cut(build):
 def test_cache_gives_each_job_its_lease(build):
     db = "name=x;path=database/creds/atlas;field=username"
     with Lab(build, caching=True, ttl=60) as lab:
-        lab.agent.deny.add("sys/leases/revoke")  # what is cached stays
+        lab.agent.scripted["sys/leases/revoke"] = [(204, b"", ())] * 3  # what is cached stays
         jobs = []
         for job in ("job1", "job1", "job2"):
             played = lab.play("-j", job, "-S", db, "-f", "1") if job == "job1" else lab.play("-j", job, "-S", db)

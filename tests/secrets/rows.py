@@ -6,7 +6,9 @@ ANSWERS = [
     ("hang", "timeout"), ("drip", "timeout"), ("drip-body", '"CANARY"'), ("endless", "too-large"), ("endless-100", "headers"),
     ("large-length", "too-large"), ("cut-header", "cut"), ("cut-nothing", "cut"), ("cut-chunk", "cut"), ("short-length", "cut"),
     ("long-length", '"CANARY"'), ("both-lengths", "not-http"), ("two-lengths", "not-http"), ("huge-chunk", "not-http"),
-    ("negative-chunk", "not-http"), ("negative-length", "not-http"), ("continue", '"CANARY"'), ("headers", "headers"),
+    ("negative-chunk", "not-http"), ("negative-length", "not-http"), ("continue", '"CANARY"'), ("early-hints", '"CANARY"'), ("trailer", '"CANARY"'),
+    ("trailers", "headers"), ("until-closed", '"CANARY"'), ("http10", '"CANARY"'), ("bare-lines", '"CANARY"'), ("odd-case", '"CANARY"'),
+    ("chunk-extension", '"CANARY"'), ("gzip", "not-json"), ("headers", "headers"),
     ("header-bytes", "headers"), ("header-nul", "not-http"), ("not-http", "not-http"), ("http09", "not-http"),
     ("redirect", "redirect"), ("html", "not-json"), ("html-502", "server"), ("html-404", "not-json"), ("body-204", "no-data"),
     ("empty-200", "no-data"), ("duplicate", "odd-json"), ("depth", "odd-json"), ("depth-17", "odd-json"),
@@ -19,7 +21,7 @@ ANSWERS = [
     ("odd-duration", '"x"'), ("400", "bad-request"), ("400-upgrading", "upgrading"), ("403", "denied"), ("405", "method"),
     ("412", "header-rule"), ("413", "status"), ("418", "status"), ("429", "quota"), ("472", "standby"), ("473", "standby"),
     ("474", "standby"), ("500", "server"), ("501", "uninitialised"), ("502", "server"), ("503", "sealed"), ("530", "server"),
-    ("escape", "denied"),
+    ("escape", "denied"), ("tls", "not-http"),
 ]
 
 # what is asked (as tests/secrets/keeper.c takes it, without the name), expected

@@ -156,6 +156,15 @@ def test_not_logged_in_yet(build):
         timer.start()
         expect("with grace", lab.play("-b", "8000", "-g", "6000", *ASK).seen(), '"CANARY-KV1"')
         timer.join()
+        lab.agent.scripted["kv1/site"] = [(400, b'{"errors":["missing client token"]}', ())]
+        expect("in other words", lab.play("-b", "8000", "-g", "6000", *ASK).seen(), '"CANARY-KV1"')
+
+
+def test_tls_forgotten(build):
+    """An agent's listener wants TLS on a unix socket too, unless told otherwise: the sentence says what to write where."""
+    with Lab(build) as lab:
+        text = lab.play("-b", "800", "-S", "name=x;path=fault/tls;field=value").of("failed")[0]["text"]
+        need("tls_disable", "tls_disable" in text and "the site must look at the agent" in text, text)
 
 
 def test_retries_what_passes(build):

@@ -39,6 +39,8 @@ static void put(int dirfd, const char *name, const char *text, mode_t mode)
 	assert_int_equal(fchmod(fd, mode), 0);
 }
 
+enum { AGENT = 54321 };
+
 static int open_scene(void **state)
 {
 	scene *s = calloc(1, sizeof(*s));
@@ -55,7 +57,8 @@ static int open_scene(void **state)
 	s->to = openat(s->at, "to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	s->item = (nb_watch_item){ .name = "token", .file = "scitokens.use", .index = 5 };
 	snprintf(dir, sizeof(dir), "%s/from", s->top);
-	return nb_watch_open(dir, geteuid(), &s->item, 1, &s->w, &e);
+	return nb_watch_open(&(nb_watch_dir){ .path = dir, .owner = geteuid(), .agent = AGENT }, &s->item, 1, &s->w,
+			     &e);
 }
 
 static int close_scene(void **state)
@@ -128,6 +131,21 @@ static void vanished_files_keep_the_last_good(void **state)
 	assert_copied(s, "v1");
 }
 
+/* Beside root and the job's user whom the policy names as the agent, say spiffe-helper's user, and nobody else. */
+static void files_of_the_agent_are_taken(void **state)
+{
+	scene *s = *state;
+	if (geteuid() != 0)
+		skip();
+	put(s->from, "scitokens.use", "v1", 0600);
+	assert_int_equal(fchownat(s->from, "scitokens.use", AGENT + 1, 0, 0), 0);
+	look(s);
+	assert_non_null(strstr(s->last.error.text, "another user"));
+	assert_int_equal(fchownat(s->from, "scitokens.use", AGENT, 0, 0), 0);
+	look(s);
+	assert_copied(s, "v1");
+}
+
 static void refused_sources(void **state)
 {
 	scene *s = *state;
@@ -169,19 +187,43 @@ static void leaving_the_directory_is_refused(void **state)
 	assert_int_equal(s->last.kind, NB_SECRET_ISSUED);
 }
 
+static int token(const char *dir, bool links_above, const char *file, char text[static NB_SECRET_TOKEN_MAX + 1])
+{
+	const nb_watch_dir d = { .path = dir, .links_above = links_above, .owner = geteuid(), .agent = geteuid() };
+	nb_error e;
+	int r = nb_secret_token_read(&d, file, text, &e);
+	assert_true(r == 0 || e.class == NB_SECRET ||
+		    (e.class == NB_POLICY && strstr(e.text, "can't be opened") != NULL));
+	return r;
+}
+
 static void tokens_are_read_under_the_same_rules(void **state)
 {
 	scene *s = *state;
 	char text[NB_SECRET_TOKEN_MAX + 1], dir[80];
-	nb_error e;
 	snprintf(dir, sizeof(dir), "%s/from", s->top);
 	put(s->from, "scitokens.use", "a.b.c\n", 0600);
-	assert_int_equal(nb_secret_token_read(dir, "scitokens.use", geteuid(), text, &e), 0);
+	assert_int_equal(token(dir, false, "scitokens.use", text), 0);
 	assert_string_equal(text, "a.b.c");
 	put(s->from, "scitokens.use", " \n", 0600);
-	assert_int_equal(nb_secret_token_read(dir, "scitokens.use", geteuid(), text, &e), -1);
-	assert_int_equal(nb_secret_token_read(dir, "none", geteuid(), text, &e), -1);
-	assert_int_equal(e.class, NB_SECRET);
+	assert_int_equal(token(dir, false, "scitokens.use", text), -1);
+	assert_int_equal(token(dir, false, "none", text), -1);
+}
+
+/* HTCondor's directory: EXECUTE may be a link of the site's; .condor_creds itself may be none of the job's. */
+static void links_are_followed_above_only(void **state)
+{
+	scene *s = *state;
+	char text[NB_SECRET_TOKEN_MAX + 1], through[96], itself[96];
+	put(s->from, "scitokens.use", "a.b.c\n", 0600);
+	assert_int_equal(symlinkat(".", s->at, "above"), 0);
+	assert_int_equal(symlinkat("from", s->at, "link"), 0);
+	snprintf(through, sizeof(through), "%s/above/from", s->top);
+	snprintf(itself, sizeof(itself), "%s/link", s->top);
+	assert_int_equal(token(through, true, "scitokens.use", text), 0);
+	assert_int_equal(token(through, false, "scitokens.use", text), -1);
+	assert_int_equal(token(itself, true, "scitokens.use", text), -1);
+	assert_int_equal(unlinkat(s->at, "above", 0) | unlinkat(s->at, "link", 0), 0);
 }
 
 /* A tmpfs of its own, with bounds that hold. */
@@ -218,9 +260,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(copied_once_and_again_when_replaced, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(vanished_files_keep_the_last_good, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(files_of_the_agent_are_taken, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(refused_sources, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(leaving_the_directory_is_refused, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(tokens_are_read_under_the_same_rules, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(links_are_followed_above_only, open_scene, close_scene),
 		cmocka_unit_test(store_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,7 @@ typedef enum fault {
 	FAULT_WRAP_ORIGIN,
 	FAULT_UNWRAPPED,
 	FAULT_LOGIN,
+	FAULT_REVOKE,
 	FAULT_COUNT
 } fault;
 
@@ -125,12 +126,14 @@ typedef struct request {
 	const char *path; /* below /v1/ */
 	const char *body; /* NULL: GET; else POST, application/json */
 	bool wrap;
+	uint32_t serial; /* X-Nestbox-Serial: another one asks a caching agent for a new answer */
 } request;
 
 typedef struct reply {
 	fault fault; /* of the transport; FAULT_NONE: status and body are there */
 	long status;
 	bool cached;
+	uint64_t age_ms; /* of a cached reply: Age */
 	char detail[DETAIL_MAX + 1];
 	char *body; /* arena, NUL-terminated */
 	size_t length;
@@ -167,14 +170,21 @@ const char *json_text(const json_t *object, const char *key);
 
 /* What a secret's reply holds: value, life, lease. root is r's body. */
 void reply_secret(const nb_wire_secret *ask, const reply *r, const json_t *root, outcome *o);
-/* lease_duration, renewable and lease_id (or the token's, in auth) of an object. */
-void reply_life(const json_t *object, outcome *o);
+/* lease_duration and renewable of an object, less what a cached reply has aged since it was made (at least a second is
+ * left: an agent that keeps a lease alive itself gives out the first answer on and on). */
+void reply_life(const json_t *object, const reply *r, outcome *o);
 bool lease_id_good(const char *id); /* printable ASCII without blanks */
 
 /* ---- vault.c ---- */
 
 typedef struct courier courier;
-void vault_fetch(courier *c, const nb_wire_secret *ask, uint64_t deadline, outcome *o);
+/* Transport and status, in one; the caller frees r->body. */
+fault vault_ask(courier *c, const request *q, uint64_t deadline, reply *r, outcome *o);
+/* The body of a good reply. NULL: o says why. */
+json_t *vault_json(const reply *r, outcome *o);
+/* Of a lease whose value can't be used o->lease is kept: it is the caller's to give back. */
+void vault_fetch(courier *c, const nb_wire_secret *ask, uint32_t serial, uint64_t deadline, outcome *o);
+/* The token of before stays when there is no new one. */
 void vault_login(courier *c, uint64_t deadline, outcome *o);
 void vault_health(courier *c, uint64_t deadline, outcome *o);
 /* "{"key":"value"}" in the arena, escaped; count pairs of key and value. */
@@ -184,16 +194,19 @@ char *json_body(const char *const *pairs, size_t count);
 
 typedef struct lease {
 	char id[LEASE_MAX + 1];
-	uint64_t ends; /* boottime ns, 0: unknown */
+	uint64_t ends;	/* boottime ns, 0: unknown */
+	uint32_t index; /* of its secret */
 } lease;
 enum { LEASES_MAX = 256 };
 
 /* o->fault, o->life_ms, o->renewable */
-void lease_renew(courier *c, const char *id, uint32_t increment_s, uint64_t deadline, outcome *o);
-fault lease_revoke(courier *c, const char *id, uint64_t deadline);
+void lease_renew(courier *c, const char *id, uint32_t increment_s, uint32_t serial, uint64_t deadline, outcome *o);
+/* FAULT_NONE: it is over. */
+fault lease_revoke(courier *c, const char *id, uint64_t deadline, outcome *o);
 /* Note a lease, in the file first: before its value leaves this process. */
-bool lease_add(courier *c, const char *id, uint64_t ends);
-/* Give all back until the deadline; counts. What could not be given back stays in the file. */
+bool lease_add(courier *c, const char *id, uint64_t ends, uint32_t index);
+/* Give all back until the deadline; counts. What may be given back later stays in the file; what is refused would be
+ * refused again, and is told. */
 void leases_revoke(courier *c, uint64_t deadline, uint32_t *ret_revoked, uint32_t *ret_failed);
 void leases_sweep(courier *c, uint32_t index, uint64_t deadline);
 void token_renew(courier *c, uint64_t deadline, outcome *o);
@@ -206,6 +219,7 @@ typedef struct secret {
 	nb_wire_secret ask;
 	secret_state state;
 	uint32_t generation, version, tries;
+	uint32_t serial; /* answers had */
 	uint8_t digest[32]; /* of the value handed over last */
 	char lease[LEASE_MAX + 1];
 	bool renewable, failing, expired;
@@ -220,7 +234,9 @@ struct courier {
 	uint64_t started, deadline;
 	char jwt[NB_SECRET_TOKEN_MAX + 1], login_path[96];
 	bool logged_in, token_wanted, token_renewable, over;
-	uint64_t token_due, token_ends;
+	bool login_lost; /* told: what the job logged in with ends, and there is nothing new */
+	uint32_t logins, login_tries;
+	uint64_t token_due, token_ends, token_life_ms;
 	int lease_fd, sweep_fds[NB_SWEEPS_MAX];
 	uint32_t swept, count, lease_count;
 	lease leases[LEASES_MAX];
@@ -234,9 +250,11 @@ void life_run(courier *c);
 bool life_pause(courier *c, uint64_t ms);
 /* Log in, if the job does so itself. */
 void life_login(courier *c, uint64_t deadline, outcome *o);
+/* The login lives for so long from now, 0: without an end. */
+void life_of_login(courier *c, uint64_t life_ms);
 /* One try for one secret; tells the keeper when it worked or will never work. True when there is nothing more to try
  * for now. */
-bool secret_try(courier *c, uint32_t index, uint64_t deadline, bool last, outcome *o);
+bool secret_try(courier *c, uint32_t index, uint64_t until, bool last, outcome *o);
 /* All that is due, until the end. */
 void keep_fresh(courier *c);
 uint64_t random_below(uint64_t n);

@@ -40,7 +40,7 @@ static const fault_row rows[FAULT_COUNT] = {
 	[FAULT_DENIED] = { "denied", false, NB_SECRET,
 		"the vault denies {path} (403: {detail}); the vault's administrator must allow it" },
 	[FAULT_STARTING] = { "starting", true, NB_SECRET,
-		"the vault denies {path} (403: {detail}) and the agent may not have logged in yet; "
+		"the vault denies {path} ({detail}) and the agent may not have logged in yet; "
 		"the site must look at the agent" },
 	[FAULT_NO_MOUNT] = { "no-mount", false, NB_SECRET,
 		"the vault has no engine for {path} (404: {detail}); the site must correct the path "
@@ -103,6 +103,9 @@ static const fault_row rows[FAULT_COUNT] = {
 	[FAULT_LOGIN] = { "login", false, NB_SECRET,
 		"the vault does not let the job log in at {path} ({detail}); the vault's "
 		"administrator must look at the role, the user at the token" },
+	[FAULT_REVOKE] = { "revoke", false, NB_SECRET,
+		"its lease can't be given back ({detail}) and lives until its end; the vault's "
+		"administrator must allow {path}" },
 };
 
 const fault_row *fault_of(fault f)

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -117,6 +118,20 @@ static bool framing_good(exchange *x, const char *line, size_t n)
 	return true;
 }
 
+/* "X-Cache: HIT" and "Age: 17" of a caching agent (OpenBao agentproxyshared/cache/handler.go, setHeaders). */
+static void take_cache(reply *r, const char *line, size_t n)
+{
+	const uint64_t most = 10u * 365 * 86400;
+	uint64_t seconds = 0;
+	if (header_is(line, n, "X-Cache") && n >= 12 && strncasecmp(line + 9, "HIT", 3) == 0)
+		r->cached = true;
+	if (!header_is(line, n, "Age"))
+		return;
+	for (const char *p = line + 4; p < line + n && seconds < most; p++)
+		seconds = *p >= '0' && *p <= '9' ? 10 * seconds + (uint64_t)(*p - '0') : seconds;
+	r->age_ms = 1000 * seconds;
+}
+
 static size_t take_header(char *line, size_t size, size_t count, void *context)
 {
 	exchange *x = context;
@@ -126,9 +141,10 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 		fail(x->reply, FAULT_HEADERS, "");
 		return 0;
 	}
+	/* a line that comes later belongs to a trailer (RFC 9112 section 7.1.2) */
 	if (n > 5 && memcmp(line, "HTTP/", 5) == 0)
-		x->has_length = x->chunked = false;
-	x->headers_done = n <= 2;
+		x->has_length = x->chunked = x->headers_done = false;
+	x->headers_done = x->headers_done || n <= 2;
 	if (!framing_good(x, line, n)) {
 		fail(x->reply, FAULT_NOT_HTTP, "more than one length, or length and chunks");
 		return 0;
@@ -137,8 +153,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 		fail(x->reply, FAULT_NOT_HTTP, "NUL in a header");
 		return 0;
 	}
-	if (header_is(line, n, "X-Cache") && n >= 12 && strncasecmp(line + 9, "HIT", 3) == 0)
-		x->reply->cached = true;
+	take_cache(x->reply, line, n);
 	return n;
 }
 
@@ -168,6 +183,13 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	return n;
 }
 
+/* A token that was asked for waits until its turn comes; anything else ends what is under way. */
+static bool is_token(void)
+{
+	uint8_t type = 0;
+	return recv(NB_COURIER_FD, &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && type == NB_WIRE_TOKEN;
+}
+
 /* The keeper spoke, or is gone: what is under way is no longer wanted. It gets a moment all the same: a lease that is
  * on its way could not be given back. */
 static int interrupted(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
@@ -175,7 +197,7 @@ static int interrupted(void *context, curl_off_t a, curl_off_t b, curl_off_t c, 
 	exchange *x = context;
 	struct pollfd p = { .fd = NB_COURIER_FD, .events = POLLIN };
 	(void)a, (void)b, (void)c, (void)d;
-	if (!x->agent->interruptible || poll(&p, 1, 0) <= 0)
+	if (!x->agent->interruptible || poll(&p, 1, 0) <= 0 || is_token())
 		return 0;
 	uint64_t now = nb_now_boottime_ns();
 	if (x->interrupted == 0)
@@ -239,9 +261,12 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
 
 static bool set_request(CURL *h, const agent *a, const request *q, struct curl_slist **list)
 {
+	char serial[16];
+	snprintf(serial, sizeof(serial), "%u", q->serial);
 	const struct {
 		const char *name, *value;
 	} headers[] = { { "X-Vault-Request", "true" },
+			{ "X-Nestbox-Serial", serial },
 			{ "X-Vault-Namespace", a->namespace },
 			{ "X-Nestbox-Job", a->job },
 			{ "X-Vault-Token", a->token },

@@ -43,6 +43,17 @@ bool life_pause(courier *c, uint64_t ms)
 	return !c->over;
 }
 
+void life_of_login(courier *c, uint64_t life_ms)
+{
+	uint64_t now = nb_now_boottime_ns(), life = life_ms * MS_NS;
+	c->token_life_ms = life_ms;
+	c->token_due = life ? now + life / 3 * 2 - random_below(life / 15) : 0;
+	c->token_ends = life ? now + life : 0;
+	c->login_lost = false;
+	c->login_tries = 0;
+	c->logins++;
+}
+
 void life_login(courier *c, uint64_t deadline, outcome *o)
 {
 	if (c->vault.auth_mount[0] == '\0') {
@@ -53,11 +64,9 @@ void life_login(courier *c, uint64_t deadline, outcome *o)
 	explicit_bzero(c->jwt, sizeof(c->jwt));
 	if (o->fault != FAULT_NONE)
 		return;
-	uint64_t now = nb_now_boottime_ns(), life = o->life_ms * MS_NS;
 	c->logged_in = true;
 	c->token_renewable = o->renewable;
-	c->token_due = life ? now + life / 3 * 2 - random_below(life / 15) : 0;
-	c->token_ends = life ? now + life : 0;
+	life_of_login(c, o->life_ms);
 }
 
 /* Log in, again and again within the deadline while that can help. */
@@ -86,8 +95,17 @@ static void give_up_all(courier *c, outcome *o)
 	}
 }
 
-/* Every secret is tried, then those that may yet come again, until the deadline: one that hangs does not use up the
- * others' tries. */
+/* While others wait behind it, a try has half of the time that is left: one that hangs does not use up theirs. */
+static uint64_t try_until(const courier *c, uint32_t index)
+{
+	uint64_t now = nb_now_boottime_ns();
+	bool others = false;
+	for (uint32_t i = index + 1; i < c->count && !others; i++)
+		others = c->secrets[i].state == STATE_ASKED;
+	return others && now < c->deadline ? now + (c->deadline - now) / 2 : c->deadline;
+}
+
+/* Every secret is tried, then those that may yet come again, until the deadline. */
 static void first_answers(courier *c)
 {
 	outcome o;
@@ -100,7 +118,7 @@ static void first_answers(courier *c)
 		bool all = true, last = nb_now_boottime_ns() + pause_ms * MS_NS >= c->deadline;
 		for (uint32_t i = 0; i < c->count && !c->over; i++)
 			if (c->secrets[i].state == STATE_ASKED)
-				all &= secret_try(c, i, c->deadline, last, &o);
+				all &= secret_try(c, i, try_until(c, i), last, &o);
 		if (all || last || !life_pause(c, pause_ms))
 			return;
 	}

@@ -154,6 +154,11 @@ fault reply_fault(const reply *r, char detail[static DETAIL_MAX + 1])
 	first_error(root, detail);
 	if (f == FAULT_MISSING)
 		f = root == NULL ? FAULT_NOT_JSON : not_found(root, detail);
+	/* Go's net/http on a listener whose tls_disable was forgotten */
+	if (f == FAULT_BAD_REQUEST && root == NULL && strstr(r->body, "HTTP request to an HTTPS server") != NULL) {
+		set_detail(detail, "it wants TLS: tls_disable = true is missing in its listener");
+		f = FAULT_NOT_HTTP;
+	}
 	if (f == FAULT_BAD_REQUEST && strstr(detail, "Upgrading from non-versioned to versioned") != NULL)
 		f = FAULT_UPGRADING;
 	json_decref(root);

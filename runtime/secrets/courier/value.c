@@ -128,19 +128,23 @@ static void take_field(const nb_wire_secret *ask, const json_t *inner, slice raw
 static uint64_t seconds_ms(const json_t *number)
 {
 	double s = json_number_value(number);
-	return json_is_number(number) && s > 0 && s <= (double)TEN_YEARS_S ? (uint64_t)(s * 1000.0) : 0;
+	return json_is_number(number) && s > 0 ? (uint64_t)(fmin(s, TEN_YEARS_S) * 1000.0) : 0;
 }
 
-void reply_life(const json_t *object, outcome *o)
+void reply_life(const json_t *object, const reply *r, outcome *o)
 {
+	const uint64_t least_ms = 1000;
+	uint64_t age_ms = r->cached ? r->age_ms : 0;
 	o->life_ms = seconds_ms(json_object_get(object, "lease_duration"));
+	if (o->life_ms != 0 && age_ms != 0)
+		o->life_ms = o->life_ms > age_ms + least_ms ? o->life_ms - age_ms : least_ms;
 	o->renewable = json_is_true(json_object_get(object, "renewable"));
 }
 
-static void take_lease(const nb_wire_secret *ask, const json_t *root, const json_t *inner, outcome *o)
+static void take_lease(const nb_wire_secret *ask, const reply *r, const json_t *root, const json_t *inner, outcome *o)
 {
 	const char *id = json_text(root, "lease_id");
-	reply_life(root, o);
+	reply_life(root, r, o);
 	if (id != NULL && id[0] != '\0') {
 		nb_text t = nb_text_over(o->lease, sizeof(o->lease));
 		nb_text_add(&t, id);
@@ -174,11 +178,9 @@ void reply_secret(const nb_wire_secret *ask, const reply *r, const json_t *root,
 			json_number_value(json_object_get(json_object_get(data, "metadata"), "version")), 4e9);
 	}
 	o->cached = r->cached;
-	if (!json_is_object(data) || !json_is_object(inner) || raw.at == NULL) {
+	take_lease(ask, r, root, inner, o);
+	if (!json_is_object(data) || !json_is_object(inner) || raw.at == NULL)
 		o->fault = FAULT_NO_DATA;
-		return;
-	}
-	take_lease(ask, root, inner, o);
 	if (o->fault == FAULT_NONE)
 		take_field(ask, inner, raw, o);
 }

@@ -16,8 +16,7 @@ char *json_body(const char *const *pairs, size_t count)
 	return text;
 }
 
-/* Transport and status, in one. */
-static fault ask_for(courier *c, const request *q, uint64_t deadline, reply *r, outcome *o)
+fault vault_ask(courier *c, const request *q, uint64_t deadline, reply *r, outcome *o)
 {
 	http_ask(&c->agent, q, deadline, r);
 	o->fault = r->fault;
@@ -25,14 +24,15 @@ static fault ask_for(courier *c, const request *q, uint64_t deadline, reply *r, 
 		memcpy(o->detail, r->detail, sizeof(o->detail));
 	else
 		o->fault = reply_fault(r, o->detail);
+	/* a request without a token is 403, or 400 with these words (vault/request_handling.go) */
 	uint64_t grace = c->started + c->vault.grace_ms * MS_NS;
-	if (o->fault == FAULT_DENIED && !c->logged_in && nb_now_boottime_ns() < grace)
+	bool no_token = o->fault == FAULT_BAD_REQUEST && strstr(o->detail, "missing client token") != NULL;
+	if ((o->fault == FAULT_DENIED || no_token) && !c->logged_in && nb_now_boottime_ns() < grace)
 		o->fault = FAULT_STARTING;
 	return o->fault;
 }
 
-/* The body of a good reply. NULL: o says why. */
-static json_t *parsed(const reply *r, outcome *o)
+json_t *vault_json(const reply *r, outcome *o)
 {
 	if (r->length == 0) {
 		o->fault = FAULT_NO_DATA;
@@ -78,20 +78,21 @@ static json_t *unwrap(courier *c, const request *wrapped, const json_t *info, ui
 		o->fault = FAULT_NO_DATA;
 		return NULL;
 	}
-	if (ask_for(c, &(request){ .path = "sys/wrapping/unwrap", .body = body }, deadline, r, o) == FAULT_NONE)
-		return parsed(r, o);
+	if (vault_ask(c, &(request){ .path = "sys/wrapping/unwrap", .body = body }, deadline, r, o) == FAULT_NONE)
+		return vault_json(r, o);
 	if (o->fault == FAULT_BAD_REQUEST)
 		o->fault = FAULT_UNWRAPPED;
 	return NULL;
 }
 
-static void fetch(courier *c, const nb_wire_secret *ask, uint32_t version, uint64_t deadline, outcome *o)
+static void fetch(courier *c, const nb_wire_secret *ask, uint32_t version, uint32_t serial, uint64_t deadline,
+		  outcome *o)
 {
 	char path[NB_SECRET_PATH_MAX + 24];
 	reply r = { 0 };
-	request q = { .path = path, .body = ask->body[0] ? ask->body : NULL, .wrap = ask->wrap };
+	request q = { .path = path, .body = ask->body[0] ? ask->body : NULL, .wrap = ask->wrap, .serial = serial };
 	snprintf(path, sizeof(path), version ? "%s?version=%u" : "%s", ask->path, version);
-	json_t *root = ask_for(c, &q, deadline, &r, o) == FAULT_NONE ? parsed(&r, o) : NULL;
+	json_t *root = vault_ask(c, &q, deadline, &r, o) == FAULT_NONE ? vault_json(&r, o) : NULL;
 	if (root != NULL) {
 		const json_t *info = json_object_get(root, "wrap_info");
 		if (json_is_object(info)) {
@@ -108,15 +109,15 @@ static void fetch(courier *c, const nb_wire_secret *ask, uint32_t version, uint6
 	arena_free(r.body);
 }
 
-void vault_fetch(courier *c, const nb_wire_secret *ask, uint64_t deadline, outcome *o)
+void vault_fetch(courier *c, const nb_wire_secret *ask, uint32_t serial, uint64_t deadline, outcome *o)
 {
 	*o = (outcome){ 0 };
-	fetch(c, ask, ask->version, deadline, o);
+	fetch(c, ask, ask->version, serial, deadline, o);
 	if (o->fault != FAULT_MISSING || ask->version == 0)
 		return;
 	/* a version that never was answers like a path that never was */
 	outcome newest = { 0 };
-	fetch(c, ask, 0, deadline, &newest);
+	fetch(c, ask, 0, serial, deadline, &newest);
 	if (newest.fault == FAULT_NONE || newest.fault == FAULT_DELETED || newest.fault == FAULT_DESTROYED)
 		o->fault = FAULT_NO_VERSION;
 	arena_free(newest.value);
@@ -126,16 +127,17 @@ void vault_login(courier *c, uint64_t deadline, outcome *o)
 {
 	reply r = { 0 };
 	const char *const pairs[] = { "role", c->vault.auth_role, "jwt", c->jwt };
+	char before[VAULT_TOKEN_MAX + 1];
 	*o = (outcome){ 0 };
 	ARENA_OWN char *body = json_body(pairs, 2);
-	explicit_bzero(c->agent.token, sizeof(c->agent.token));
 	if (body == NULL) {
 		o->fault = FAULT_TOO_LARGE;
 		return;
 	}
-	json_t *root = ask_for(c, &(request){ .path = c->login_path, .body = body }, deadline, &r, o) == FAULT_NONE
-			       ? parsed(&r, o)
-			       : NULL;
+	const request q = { .path = c->login_path, .body = body, .serial = c->logins };
+	memcpy(before, c->agent.token, sizeof(before));
+	explicit_bzero(c->agent.token, sizeof(c->agent.token));
+	json_t *root = vault_ask(c, &q, deadline, &r, o) == FAULT_NONE ? vault_json(&r, o) : NULL;
 	const json_t *auth = json_object_get(root, "auth");
 	const char *token = json_text(auth, "client_token");
 	if (o->fault == FAULT_BAD_REQUEST || o->fault == FAULT_DENIED || o->fault == FAULT_MISSING ||
@@ -147,8 +149,11 @@ void vault_login(courier *c, uint64_t deadline, outcome *o)
 	}
 	if (o->fault == FAULT_NONE) {
 		memcpy(c->agent.token, token, strlen(token) + 1);
-		reply_life(auth, o);
+		reply_life(auth, &r, o);
+	} else {
+		memcpy(c->agent.token, before, sizeof(before));
 	}
+	explicit_bzero(before, sizeof(before));
 	json_decref(root);
 	arena_free(r.body);
 }
@@ -157,7 +162,7 @@ void vault_health(courier *c, uint64_t deadline, outcome *o)
 {
 	reply r = { 0 };
 	*o = (outcome){ 0 };
-	ask_for(c, &(request){ .path = "sys/health?standbyok=true&perfstandbyok=true" }, deadline, &r, o);
+	vault_ask(c, &(request){ .path = "sys/health?standbyok=true&perfstandbyok=true" }, deadline, &r, o);
 	json_t *root = r.fault == FAULT_NONE ? reply_json(r.body, r.length, o->detail) : NULL;
 	if (json_is_object(root)) {
 		const char *version = json_text(root, "version");
