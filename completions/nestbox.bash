@@ -2,7 +2,7 @@
 # bash completion of nestbox(1); needs nothing but bash.
 
 _nestbox_verbs='exec shell run wrap ps enter kill metrics audit identity policy doctor check delegate collect version help'
-_nestbox_options='-B --bind --pwd -S --scratch --env -e --cleanenv --memory --cpus --pids-limit --profile --policy --secret --user --as-root
+_nestbox_options='-B --bind --pwd -S --scratch --job-dir --env -e --cleanenv --memory --cpus --pids-limit --profile --policy --seccomp --secret --user --as-root
 	-t --tty -n --net -p --pid -i --ipc -u --userns --explain --json --status-fd'
 
 _nestbox_words()
@@ -28,8 +28,8 @@ _nestbox_value()
 {
 	case $1 in
 	--profile) _nestbox_words 'nested strict' "$2" ;;
-	--policy) _nestbox_paths -f "$2" '' ;;
-	-S | --scratch | --pwd) _nestbox_paths -d "$2" '' ;;
+	--policy | --seccomp) _nestbox_paths -f "$2" '' ;;
+	-S | --scratch | --job-dir | --pwd) _nestbox_paths -d "$2" '' ;;
 	-B | --bind) _nestbox_paths -f "${2##*[:,]}" "${2%"${2##*[:,]}"}" ;;
 	--env | --memory | --cpus | --pids-limit | --secret | --user | --status-fd) ;;
 	*) return 1 ;;
@@ -58,7 +58,7 @@ _nestbox_run()
 	for ((i = 2; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--*=*) ;;
-		--bind | --pwd | --scratch | --env | --memory | --cpus | --pids-limit | --profile | --policy | --user | --status-fd | -B | -S)
+		--bind | --pwd | --scratch | --job-dir | --env | --memory | --cpus | --pids-limit | --profile | --policy | --seccomp | --secret | --user | --status-fd | -B | -S)
 			_nestbox_skip_value || return 0
 			;;
 		-*) ;;

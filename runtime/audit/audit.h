@@ -120,6 +120,9 @@ int nb_audit_open_own(const char *dir, const char *id, const nb_audit_rules *rul
  */
 int nb_audit_append(nb_audit_log *log, const char *head, const char *event, bool may_use_reserve,
 		    nb_audit_place *ret_place, nb_text *ret_line, nb_error *e);
+/* After an append that failed so (e->err): go on in a new file of the box's own, the reason in `note`. id: as above. */
+#define NB_AUDIT_NO_END EUCLEAN
+int nb_audit_move_aside(nb_audit_log *log, const char *id, nb_text *note, nb_error *e);
 /* fdatasync(2): returns when everything appended so far would survive a power cut. Outside the lock, so writers share
  * it. */
 int nb_audit_sync(nb_audit_log *log, nb_error *e);

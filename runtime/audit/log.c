@@ -98,10 +98,12 @@ static int read_tail(const nb_audit_log *log, off_t size, char window[static win
 		if (nb_audit_tail_of(window, *ret_n, (uint64_t)size == *ret_n, ret_tail))
 			return 0;
 	}
-	return nb_fail(e, NB_HOST, 0,
-		       "the last %d bytes of the audit log %s hold no record; the site must move it away, and find out "
-		       "who wrote to it",
-		       (int)window_max, log->name);
+	nb_fail(e, NB_HOST, 0,
+		"the last %d bytes of the audit log %s hold no record; the site must move it away, and find out who "
+		"wrote to it",
+		(int)window_max, log->name);
+	e->err = NB_AUDIT_NO_END;
+	return -1;
 }
 
 /* One write(2); what a full disk left half written is taken back, as we hold the lock and nobody has seen it. */

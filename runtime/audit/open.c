@@ -96,6 +96,22 @@ int nb_audit_open(const char *dir, const char *name, const nb_audit_rules *rules
 	return 0;
 }
 
+int nb_audit_move_aside(nb_audit_log *log, const char *id, nb_text *note, nb_error *e)
+{
+	char taken[NB_AUDIT_NAME_MAX], own[NB_AUDIT_NAME_MAX];
+	snprintf(taken, sizeof(taken), "%s", log->name);
+	snprintf(own, sizeof(own), "audit-%u.%s.jsonl", (unsigned)geteuid(), id);
+	if (log->dirfd < 0 || set_name(log, own, e) != 0)
+		return -1;
+	NB_OWN_FD int fd = nb_log_open_file(log, own, O_CREAT | O_EXCL);
+	if (fd < 0)
+		return nb_log_fail(log, errno, "open", e);
+	nb_fd_closep(&log->fd);
+	log->fd = nb_take_fd(&fd);
+	nb_text_addf(note, "the end of %s holds no record, so this box has a log file of its own", taken);
+	return 0;
+}
+
 /* Is what bears the log's name somebody else's, or no file? ret_owner: whose it is. */
 static bool is_taken(const nb_audit_log *log, uid_t *ret_owner)
 {

@@ -8,7 +8,7 @@
 #include "members.h"
 #include "record_ids.h"
 
-enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, AD_TEXT = 1024 };
+enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, ARGS_CUT_BYTES = 4096, AD_TEXT = 1024 };
 
 void nb_life_limit(nb_life *life, const char *name, const char *value)
 {
@@ -40,23 +40,43 @@ void nb_record_host(nb_members *top, const nb_life *life)
 
 static void add_args(nb_members *m, const nb_plan *p)
 {
-	size_t used = 0, count = 0;
+	size_t used = 0, count = 0, most = m->t->json_most != 0 ? ARGS_CUT_BYTES : ARGS_MAX_BYTES;
 	const char *separator = "";
-	bool cut = false;
 	nb_member_name(m, "args");
 	nb_text_add(m->t, "[");
 	for (char *const *a = p->request->argv; *a != NULL; a++, count++) {
-		if (used + 2 > ARGS_MAX_BYTES)
+		if (used + 2 > most) {
+			m->t->cut = true;
 			continue;
+		}
 		nb_text_add(m->t, separator);
 		size_t before = m->t->used;
-		cut = nb_text_add_json(m->t, *a, ARG_MAX_BYTES) || cut;
+		nb_text_add_json(m->t, *a, ARG_MAX_BYTES);
 		used += m->t->used - before;
 		separator = ",";
 	}
 	nb_text_add(m->t, "]");
 	nb_member_u64(m, "args_count", count);
-	(void)cut;
+}
+
+/* The payload's supplementary groups: the caller's, unless its ids are changed, which leaves it none. */
+static void add_groups(nb_members *process, const nb_plan *p)
+{
+	const char *separator = "";
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->rows[i].step == NB_STEP_IDENTITY)
+			return;
+	if (p->host->group_count == 0)
+		return;
+	nb_members m = nb_object_in(process, "supplemental_groups");
+	nb_member_name(&m, "id");
+	nb_text_add(m.t, "[");
+	for (uint32_t i = 0; i < p->host->group_count; i++) {
+		nb_text_addf(m.t, "%s\"%u\"", separator, (unsigned)p->host->groups[i]);
+		separator = ",";
+	}
+	nb_text_add(m.t, "]");
+	nb_object_end(&m);
 }
 
 void nb_record_process(nb_members *top, const nb_life *life)
@@ -65,9 +85,13 @@ void nb_record_process(nb_members *top, const nb_life *life)
 	nb_members m = nb_object_in(top, "process");
 	nb_member_u64(&m, "pid", (uint64_t)life->keeper);
 	nb_member_time(&m, "start", life->started_ns);
+	nb_member(&m, "entity_id", life->id);
 	nb_members parent = nb_object_in(&m, "parent");
 	nb_member_u64(&parent, "pid", (uint64_t)life->parent);
+	nb_member(&parent, "name", life->parent_name);
 	nb_object_end(&parent);
+	if (life->ended_ns == 0)
+		add_groups(&m, p);
 	if (p->request->argv != NULL) { /* NULL: a wrapper that was called without a command */
 		nb_member_max(&m, "executable", p->prepend[0] ? p->prepend[0] : p->request->argv[0], ARG_MAX_BYTES);
 		add_args(&m, p);
@@ -87,10 +111,12 @@ void nb_record_process(nb_members *top, const nb_life *life)
 	nb_object_end(&m);
 }
 
-void nb_record_user(nb_members *top, const nb_plan *p)
+void nb_record_user(nb_members *top, const nb_life *life)
 {
+	const nb_plan *p = life->plan;
 	nb_members user = nb_object_in(top, "user");
 	nb_member_id(&user, "id", p->uid);
+	nb_member(&user, "name", life->user_name);
 	nb_members group = nb_object_in(&user, "group");
 	nb_member_id(&group, "id", p->gid);
 	nb_object_end(&group);
@@ -116,6 +142,10 @@ static void add_effective(nb_members *nestbox, const nb_life *life)
 		nb_member_u64(&m, "disk_bytes", p->limits.disk);
 	if (p->limits.wall_time_ns)
 		nb_member_u64(&m, "wall_time_ns", p->limits.wall_time_ns);
+	if (p->limits.io_read)
+		nb_member_u64(&m, "io_read_bps", p->limits.io_read);
+	if (p->limits.io_write)
+		nb_member_u64(&m, "io_write_bps", p->limits.io_write);
 	nb_object_end(&m);
 	m = nb_object_in(nestbox, "effective");
 	nb_member(&m, "profile", p->profile == NB_PROFILE_STRICT ? "strict" : "nested");
@@ -139,17 +169,18 @@ static void add_effective(nb_members *nestbox, const nb_life *life)
 static void add_attested(nb_members *nestbox, const nb_life *life)
 {
 	const nb_plan *p = life->plan;
-	char text[AD_TEXT];
 	nb_members m = nb_object_in(nestbox, "attested");
 	nb_member_id(&m, "uid", p->uid);
 	nb_member_id(&m, "gid", p->gid);
 	nb_member_id(&m, "keeper_pid", (uint64_t)life->keeper);
 	nb_member_id(&m, "init_pid", (uint64_t)life->init);
 	nb_member(&m, "cgroup", p->host->cgroup.own);
-	if (life->identity.text != NULL && nb_ad_text(&life->identity, "MesosTaskID", text, sizeof(text)))
-		nb_member(&m, "mesos_task_id", text);
-	if (life->identity.text != NULL && nb_ad_text(&life->identity, "WorkerContainerID", text, sizeof(text)))
-		nb_member(&m, "container_id", text);
+	/* what a job can claim, too, has the claim's name, so that the two can be compared */
+	nb_record_ad(&m, "mesos_task_id", &life->identity, "MesosTaskID");
+	nb_record_ad(&m, "mesos_container_name", &life->identity, "MesosContainerName");
+	nb_record_ad(&m, "k8s_pod_name", &life->identity, "K8SPodName");
+	nb_record_ad(&m, "container_id", &life->identity, "WorkerContainerID");
+	nb_record_ad(&m, "physical_host", &life->identity, "WorkerPhysicalHost");
 	nb_object_end(&m);
 }
 
@@ -162,13 +193,10 @@ void nb_record_claimed(nb_members *nestbox, const nb_life *life)
 		{ "dirac_job_id", "DIRACJOBID" },     { "hostname", "HOSTNAME" }
 	};
 	const nb_request *r = life->plan->request;
-	char text[AD_TEXT];
 	size_t mark;
 	nb_members m = nb_group(nestbox, "claimed", &mark);
-	if (r->job.text != NULL && nb_ad_text(&r->job, "GlobalJobId", text, sizeof(text)))
-		nb_member(&m, "global_job_id", text);
-	if (r->job.text != NULL && nb_ad_text(&r->job, "Owner", text, sizeof(text)))
-		nb_member(&m, "owner", text);
+	nb_record_ad(&m, "global_job_id", &r->job, "GlobalJobId");
+	nb_record_ad(&m, "owner", &r->job, "Owner");
 	for (size_t i = 0; i < NB_COUNT(variables); i++)
 		nb_member_max(&m, variables[i][0], nb_env_get(r->env, variables[i][1]), AD_TEXT);
 	nb_group_end(nestbox, &m, mark);
@@ -224,27 +252,37 @@ static void add_nestbox(nb_members *top, const nb_life *life, bool is_end)
 		if (life->ns[i] != 0)
 			nb_member_id(&ns, nb_namespace_names[i], life->ns[i]);
 	nb_object_end(&ns);
-	nb_members cgroup = nb_object_in(&m, "cgroup");
-	nb_member(&cgroup, "path", life->plan->host->cgroup.own);
-	nb_object_end(&cgroup);
 	add_effective(&m, life);
 	add_attested(&m, life);
 	nb_record_claimed(&m, life);
-	nb_members image = nb_object_in(&m, "image");
-	nb_member_max(&image, "path", life->plan->request->image, ARG_MAX_BYTES);
-	nb_object_end(&image);
+	nb_record_place(&m, life);
 }
 
 static int build(const nb_life *life, bool is_end, nb_text *head, nb_error *e)
 {
 	nb_members top = nb_record_begin(life, is_end ? life->ended_ns : life->started_ns, head);
 	nb_record_job(&top, life);
-	nb_record_user(&top, life->plan);
+	nb_record_user(&top, life);
 	nb_record_process(&top, life);
-	if (!is_end)
+	if (!is_end) {
 		nb_record_secrets(&top, life);
+		nb_record_cvmfs(&top, life);
+	}
 	add_nestbox(&top, life, is_end);
 	return head->full ? nb_fail(e, NB_BUG, 0, "an audit record is too long") : 0;
+}
+
+/* In words, when it was not the payload's own doing: the same as nestbox.exit.message. */
+static void add_reason(const nb_life *life, nb_text *t)
+{
+	char memory[NB_END_SENTENCE];
+	nb_text sentence = nb_text_over(memory, sizeof(memory));
+	nb_end_sentence(life, &sentence);
+	const char *text = life->failed != NULL ? life->failed->text : memory;
+	if (text[0] == '\0')
+		return;
+	nb_text_add(t, ",\"reason\":");
+	nb_text_add_json(t, text, NB_ERROR_TEXT);
 }
 
 static int event(const nb_life *life, bool is_end, nb_text *t, nb_error *e)
@@ -264,6 +302,7 @@ static int event(const nb_life *life, bool is_end, nb_text *t, nb_error *e)
 		nb_time_text(life->ended_ns, when);
 		nb_text_addf(t, ",\"end\":\"%s\",\"duration\":%llu", when,
 			     (unsigned long long)(life->ended_ns - life->started_ns));
+		add_reason(life, t);
 	}
 	nb_text_addf(t, ",\"provider\":\"%s\",\"dataset\":\"%s\"", NB_AUDIT_PROVIDER, NB_AUDIT_DATASET);
 	return t->full ? nb_fail(e, NB_BUG, 0, "an audit record is too long") : 0;

@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "plan/plan.h"
 
-enum { NB_LIFE_LIMITS = 16, NB_LIFE_LIMIT_TEXT = 40 };
+enum { NB_LIFE_LIMITS = 16, NB_LIFE_LIMIT_TEXT = 96 };
 
 /* Why a box ended, when that was not the payload's own doing or success. */
 typedef enum nb_end {
@@ -35,6 +35,7 @@ typedef struct nb_stop {
 	pid_t pid;
 	uid_t uid;
 	char name[32]; /* of that uid, where the worker has one; for NB_END_ADMINISTRATOR alone */
+	uint64_t since_ns; /* realtime of the first one */
 } nb_stop;
 
 /* What is known of a secret of the box: never its value. */
@@ -61,12 +62,23 @@ typedef struct nb_life_entry {
 	int status;                    /* wait status */
 } nb_life_entry;
 
+/* A repository of CVMFS as this worker had it (cvmfs' extended attributes user.revision and user.root_hash). */
+enum { NB_LIFE_CVMFS = 8 };
+typedef struct nb_life_cvmfs {
+	char repository[80], revision[24], root_hash[96];
+} nb_life_cvmfs;
+
 /* One box, as far as it is known at the time of a record. Filled by the keeper. */
 typedef struct nb_life {
 	char id[NB_UUID_TEXT];
 	const nb_plan *plan;
 	const char *trust; /* "root", "collector", "same-uid": who could have written or altered the record */
 	pid_t keeper, parent, init;
+	char user_name[40], parent_name[24];   /* of the payload's uid; the parent's comm; "": not known */
+	uint64_t cgroup_id;                    /* of plan->host->cgroup.own; 0: not known */
+	uint64_t image_dev, image_ino;         /* of the image's directory; ino 0: not known */
+	nb_life_cvmfs cvmfs[NB_LIFE_CVMFS];
+	uint32_t cvmfs_count;
 	pid_t payload;                         /* on the worker; 0: not known (yet) */
 	uint64_t payload_started_ns, setup_ns; /* setup: from started_boottime_ns to the payload's exec; 0: none */
 	char exe_sha256[NB_SHA256_HEX];        /* "": not asked for, or there is no such file */
@@ -98,6 +110,7 @@ typedef struct nb_life {
 	const char *audit_note, *audit_missing; /* of the sinks; NULL or "": nothing to say */
 	uint64_t pids_refused;                  /* forks that the limit of tasks refused */
 	uint64_t memory_peak, oom_kills, pids_peak, cpu_user_ns, cpu_system_ns;
+	uint64_t io_read, io_written; /* bytes from and to block devices: v2 by io.stat, else by getrusage(2) */
 } nb_life;
 
 /* From what life knows at the end. Pure. */

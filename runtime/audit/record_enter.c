@@ -7,18 +7,20 @@
 #include "members.h"
 #include "record_ids.h"
 
-enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288 };
+enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, ARGS_CUT_BYTES = 4096 };
 
 static void add_words(nb_members *m, const nb_life_entry *entry)
 {
-	size_t count = 0, used = 0;
+	size_t count = 0, used = 0, most = m->t->json_most != 0 ? ARGS_CUT_BYTES : ARGS_MAX_BYTES;
 	nb_member_max(m, "executable", entry->words, ARG_MAX_BYTES);
 	nb_member_name(m, "args");
 	nb_text_add(m->t, "[");
 	for (const char *p = entry->words; p < entry->words + entry->size; p += strlen(p) + 1, count++) {
 		size_t before = m->t->used;
-		if (used + 2 > ARGS_MAX_BYTES)
+		if (used + 2 > most) {
+			m->t->cut = true;
 			continue;
+		}
 		nb_text_add(m->t, count ? "," : "");
 		nb_text_add_json(m->t, p, ARG_MAX_BYTES);
 		used += m->t->used - before;
@@ -95,7 +97,7 @@ int nb_record_enter(const nb_life *life, nb_text *head, nb_text *ev, nb_error *e
 	const nb_life_entry *entry = life->entry;
 	nb_members top = nb_record_begin(life, entry->ended_ns != 0 ? entry->ended_ns : entry->started_ns, head);
 	nb_record_job(&top, life);
-	nb_record_user(&top, life->plan);
+	nb_record_user(&top, life);
 	add_process(&top, entry);
 	add_nestbox(&top, life);
 	if (head->full)

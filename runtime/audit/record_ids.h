@@ -9,13 +9,17 @@
 void nb_record_exit(nb_members *nestbox, const nb_life *life);
 /* nestbox.refusal: class, source and exit status of an error. */
 void nb_record_refusal(nb_members *nestbox, const nb_error *why);
+/* An ad's attribute, however long it is: of one over 1023 bytes, the beginning. No text, no member. */
+void nb_record_ad(nb_members *m, const char *member, const nb_ad *ad, const char *attribute);
 void nb_record_secrets(nb_members *top, const nb_life *life); /* all of the box; none: nothing */
 /* What every record of a box begins with: @timestamp (ns of CLOCK_REALTIME), ecs, host, and the worker's members. */
 nb_members nb_record_begin(const nb_life *life, uint64_t when, nb_text *head);
 void nb_record_host(nb_members *top, const nb_life *life);
-void nb_record_user(nb_members *top, const nb_plan *p);
+void nb_record_user(nb_members *top, const nb_life *life);
 void nb_record_process(nb_members *top, const nb_life *life);
 void nb_record_claimed(nb_members *nestbox, const nb_life *life);
+void nb_record_cvmfs(nb_members *top, const nb_life *life);     /* repositories and revisions; none: nothing */
+void nb_record_place(nb_members *nestbox, const nb_life *life); /* cgroup, image, writable mounts */
 void nb_record_policy(nb_members *nestbox, const nb_policy *policy); /* NULL: nothing */
 void nb_record_worker(nb_members *top, const nb_life *life);         /* container, orchestrator, mesos, k8s */
 void nb_record_job(nb_members *top, const nb_life *life);            /* condor, wlcg */

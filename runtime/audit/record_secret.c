@@ -48,7 +48,7 @@ int nb_record_secret(const nb_life *life, nb_text *head, nb_text *ev, nb_error *
 	char id[NB_UUID_TEXT];
 	nb_members top = nb_record_begin(life, nb_now_realtime_ns(), head);
 	nb_record_job(&top, life);
-	nb_record_user(&top, life->plan);
+	nb_record_user(&top, life);
 	bool failed = s->fault[0] != '\0';
 	if (failed) {
 		nb_members error = nb_object_in(&top, "error");
@@ -63,5 +63,9 @@ int nb_record_secret(const nb_life *life, nb_text *head, nb_text *ev, nb_error *
 		     "\"id\":\"%s\",\"kind\":\"event\",\"category\":[\"authentication\"],\"type\":[\"info\"],"
 		     "\"action\":\"%s\",\"outcome\":\"%s\",\"provider\":\"%s\",\"dataset\":\"%s\"",
 		     id, life->secret_action, failed ? "failure" : "success", NB_AUDIT_PROVIDER, NB_AUDIT_DATASET);
+	if (failed && s->why[0] != '\0') {
+		nb_text_add(ev, ",\"reason\":");
+		nb_text_add_json(ev, s->why, WHY_MAX);
+	}
 	return head->full || ev->full ? nb_fail(e, NB_BUG, 0, "an audit record is too long") : 0;
 }

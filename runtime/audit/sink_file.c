@@ -46,7 +46,16 @@ int nb_sink_file_put(nb_sink *s, nb_sent *r, nb_error *e)
 	nb_audit_place place;
 	bool first = r->sequence == 0;
 	nb_text *line = first && r->line.at != NULL ? &r->line : NULL;
-	if (nb_audit_append(&s->log, r->head, r->event, r->about->may_use_reserve, &place, line, e) != 0)
+	int result = nb_audit_append(&s->log, r->head, r->event, r->about->may_use_reserve, &place, line, e);
+	if (result != 0 && e->err == NB_AUDIT_NO_END) {
+		/* Whoever may write there (a process of this uid, outside of any box) would stop this uid's jobs for
+		 * ever. */
+		nb_text note = nb_text_over(s->all->note, sizeof(s->all->note));
+		if (nb_audit_move_aside(&s->log, s->all->id, &note, e) != 0)
+			return -1;
+		result = nb_audit_append(&s->log, r->head, r->event, r->about->may_use_reserve, &place, line, e);
+	}
+	if (result != 0)
 		return -1;
 	if (first) {
 		r->sequence = place.sequence;

@@ -68,6 +68,11 @@ void nb_fd_closep(int *fd); /* closes unless -1; keeps errno */
 void nb_freep(void *p);     /* frees *(void **)p */
 #define NB_OWN_FD __attribute__((cleanup(nb_fd_closep)))
 #define NB_OWN_MEM __attribute__((cleanup(nb_freep)))
+/* Zeroed memory for what a launch knows and keeps until it exits: a page is there from its first use on, where an
+ * allocator writes to neighbours too. NULL with errno. */
+void *nb_pages(size_t size);
+/* A big variable that is written before it is read, where -ftrivial-auto-var-init would write all of it first. */
+#define NB_UNINITIALIZED __attribute__((uninitialized))
 /* Hand an owned descriptor on: the variable is -1 afterwards. */
 static inline int nb_take_fd(int *fd)
 {
@@ -87,6 +92,8 @@ typedef struct nb_text {
 	size_t size; /* bytes at `at`, the NUL included */
 	size_t used; /* bytes written, the NUL excluded */
 	bool full;
+	bool cut;         /* nb_text_add_json left something of a text out */
+	size_t json_most; /* not 0: nb_text_add_json writes no more of one text than about so many bytes, escapes included */
 } nb_text;
 
 nb_text nb_text_over(char *memory, size_t size);
@@ -115,6 +122,9 @@ bool nb_path_below(const char *path, const char *dir);
 const char *nb_basename(const char *path);
 /* True for an absolute path without empty, "." or ".." components and without a last slash ("/" itself is clean). */
 bool nb_path_clean(const char *path);
+/* The first n bytes of a path as people and configuration files write it ("/data/", "/srv//ex") made clean: allocated,
+ * the caller's. NULL when it is not absolute or has "." or ".." components. */
+char *nb_path_tidy(const char *path, size_t n);
 
 /* ---- numbers in text ---------------------------------------------------------------------------------------- */
 
@@ -140,12 +150,17 @@ int nb_write_file(int dirfd, const char *path, const char *text);
 /* All bytes, EINTR and short writes handled. 0, or -1 with errno. */
 int nb_write_all(int fd, const void *buf, size_t n);
 
+/* In a user namespace without a uid 0 (Apptainer's, bubblewrap's, a pilot's) root's files show the overflow id, and who
+ * made the namespace rules what is seen in it: there that id counts as root. */
+bool nb_uid_is_root(uid_t uid);
 /* Who may have written a file: it and every directory above it belong to root or to `owner` and are writable by nobody
  * else (a sticky directory is as good: nobody else can replace what root or `owner` has in it). No component may be
  * a symbolic link. Returns the descriptor (O_RDONLY|O_CLOEXEC|O_NONBLOCK), or -1: errno ENOENT when it isn't there (e
  * untouched then), else *e names the component. path must be absolute. The caller asks what kind of
  * file it is. */
 int nb_open_trusted(const char *path, uid_t owner, nb_error *e);
+/* The same of path's last component, where dirfd is its directory and was opened so for the same owner. */
+int nb_open_trusted_in(int dirfd, const char *path, uid_t owner, nb_error *e);
 
 /* ---- the install ----------------------------------------------------------------------------------------------- */
 

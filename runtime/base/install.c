@@ -22,7 +22,7 @@ static int moved(const char *configured, const char *root, const char *relative,
 int nb_tree_find(nb_tree *ret_t, nb_error *e)
 {
 	static const char *const places[] = { "/bin", "/libexec/nestbox" };
-	char exe[4096];
+	char exe[4096] NB_UNINITIALIZED;
 	struct stat st;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	if (n <= 0 || stat("/proc/self/exe", &st) != 0)

@@ -79,7 +79,8 @@ bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 	const unsigned char *p = (const unsigned char *)s;
 	size_t n = strnlen(s, max_bytes), i = 0, plain = 0;
 	nb_text_add_bytes(t, "\"", 1);
-	while (i < n) {
+	const size_t begin = t->used, most = t->json_most != 0 ? t->json_most : SIZE_MAX;
+	while (i < n && t->used - begin + (i - plain) < most) {
 		uint32_t c = 0;
 		size_t len = decode(p + i, strnlen(s + i, 4), &c);
 		if ((len ? len : 1) > max_bytes - i)
@@ -100,6 +101,7 @@ bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 	}
 	nb_text_add_bytes(t, s + plain, i - plain);
 	nb_text_add_bytes(t, "\"", 1);
+	t->cut = t->cut || s[i] != '\0';
 	return s[i] != '\0';
 }
 

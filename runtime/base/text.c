@@ -2,6 +2,7 @@
 #include "base.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 nb_text nb_text_over(char *memory, size_t size)
@@ -90,6 +91,23 @@ const char *nb_basename(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	return slash ? slash + 1 : path;
+}
+
+char *nb_path_tidy(const char *path, size_t n)
+{
+	char *tidy = malloc(n + 2);
+	if (tidy == NULL)
+		return NULL;
+	nb_text t = nb_text_over(tidy, n + 2);
+	for (size_t i = 0; i < n; i++)
+		if (path[i] != '/' || i == 0 || path[i - 1] != '/')
+			nb_text_add_bytes(&t, path + i, 1);
+	if (t.used > 1 && tidy[t.used - 1] == '/')
+		tidy[t.used - 1] = '\0';
+	if (nb_path_clean(tidy))
+		return tidy;
+	free(tidy);
+	return NULL;
 }
 
 bool nb_path_clean(const char *path)

@@ -94,6 +94,7 @@ typedef struct nb_box {
 	int main;                          /* v2: `cgroup.procs` of the child where the payload starts; -1: none */
 	sigset_t caller_mask;              /* what the caller had blocked: the payload gets it back */
 	bool caller_ignored_child;         /* SIGCHLD was ignored */
+	mode_t caller_umask;               /* filled in by init, which has none: the payload gets it back */
 	nb_hashed *hashed;                 /* NULL: not asked for */
 	nb_shape shape;                    /* for a terminal row */
 	int stdio[3];                      /* become the payload's 0, 1 and 2; -1: the inherited ones are */
@@ -105,8 +106,8 @@ typedef struct nb_box {
 	ino_t image_ino;
 } nb_box;
 
-/* Long waits of keeper and init: the program's pages and the stack below the caller go back to the kernel, and return
- * when they are touched. Otherwise as poll(2). */
+/* Waits of keeper and init: as poll(2). When nothing happens for a while, the program's pages and the stack below the
+ * caller go back to the kernel, and return when they are touched. */
 int nb_rest_poll(struct pollfd *fds, size_t count, int timeout_ms);
 
 /* In the child, never returns. Exit status 0: it has told the keeper how it ended. */

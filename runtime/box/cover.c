@@ -31,6 +31,18 @@ int nb_tmpfs(const char *size, const char *inodes, const char *mode, unsigned at
 	return fd >= 0 ? fd : nb_fail(e, NB_HOST, errno, "cannot make a tmpfs");
 }
 
+static int own_tmpfs(nb_made *m, const char *path, const char *size, const char *inodes, nb_error *e)
+{
+	NB_OWN_FD int own = nb_tmpfs(size, inodes, "1777", tmpfs_attributes, e);
+	NB_OWN_FD int place = own >= 0 ? nb_target(m, path, NB_TARGET_DIR, false, e) : -1;
+	if (place < 0 || nb_attach(own, place, path, e) != 0)
+		return -1;
+	if (m->own_count == NB_MAX_OWN_DIRS)
+		return nb_fail(e, NB_BUG, 0, "more than %d directories of the box's own", NB_MAX_OWN_DIRS);
+	m->own[m->own_count++] = nb_take_fd(&own);
+	return 0;
+}
+
 int nb_do_tmp(nb_made *m, const nb_row *row, nb_error *e)
 {
 	const char *path = nb_plan_text(m->plan, row->a);
@@ -42,6 +54,8 @@ int nb_do_tmp(nb_made *m, const nb_row *row, nb_error *e)
 	}
 	nb_decimal(row->n, size);
 	nb_decimal(row->m, inodes);
+	if (row->flags & NB_ROW_ALONE)
+		return own_tmpfs(m, path, size, inodes, e);
 	m->tmp = nb_tmpfs(size, inodes, "1777", tmpfs_attributes, e);
 	NB_OWN_FD int place = m->tmp >= 0 ? nb_target(m, path, NB_TARGET_DIR, false, e) : -1;
 	return place < 0 ? -1 : nb_attach(m->tmp, place, path, e);

@@ -29,15 +29,15 @@ static int node(int dev, const char *name, const char *source, unsigned major_nu
 		nb_error *e)
 {
 	struct stat st;
-	NB_OWN_FD int from = open(source, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (from < 0 || fstat(from, &st) != 0)
+	NB_OWN_FD int tree =
+		nb_sys_open_tree(AT_FDCWD, source, AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0 || fstat(tree, &st) != 0)
 		return nb_fail(e, NB_HOST, errno, "cannot open %s of the worker", source);
 	if (!S_ISCHR(st.st_mode) || major(st.st_rdev) != major_number || minor(st.st_rdev) != minor_number)
 		return nb_fail(e, NB_HOST, 0,
 			       "%s of the worker is not the device %u:%u: the site must mend the worker container",
 			       source, major_number, minor_number);
-	NB_OWN_FD int tree = nb_sys_open_tree(from, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0 || mknodat(dev, name, S_IFREG | 0666, 0) != 0 ||
+	if (mknodat(dev, name, S_IFREG | 0666, 0) != 0 ||
 	    nb_sys_move_mount(tree, "", dev, name, MOVE_MOUNT_F_EMPTY_PATH) != 0)
 		return nb_fail(e, NB_HOST, errno, "cannot put %s into the box", source);
 	return 0;

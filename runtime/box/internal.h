@@ -17,6 +17,8 @@ typedef struct nb_made {
 	int tmp;                   /* the tmpfs on /tmp, for the row that shares it */
 	int sealed[NB_MAX_SEALED]; /* tmpfs mounts that become read-only at `seal` */
 	uint32_t sealed_count;
+	int own[NB_MAX_OWN_DIRS]; /* tmpfs mounts of --scratch, which stay writable */
+	uint32_t own_count;
 	nb_effective effective;
 } nb_made;
 
@@ -58,6 +60,8 @@ int nb_not_the_vault(const nb_made *m, int from, const char *source, nb_error *e
 int nb_seal_later(nb_made *m, int fd, nb_error *e);
 /* Open something of the worker as the job's user would (setfsuid), not through magic links. O_PATH. -1 with errno. */
 int nb_open_as_user(const nb_made *m, const char *path);
+/* The same in full: openat2(2). */
+int nb_openat_as_user(const nb_made *m, int dir, const char *path, uint64_t flags, uint64_t resolve);
 /* The same inode for reading, by its link in /proc/self/fd. */
 int nb_reopen_as_user(const nb_made *m, const char *link);
 /* "size=" texts */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef CLOSE_RANGE_CLOEXEC
@@ -78,7 +79,10 @@ static int enter_workdir(const nb_box *b, const nb_row *row, nb_error *e)
 		return 0;
 	int err = errno;
 	if ((row->flags & NB_ROW_REQUIRED) == 0 && !given)
-		return chdir("/");
+		return chdir("/") == 0 ? 0
+				       : nb_fail(e, NB_REQUEST, errno,
+						 "cannot enter the root directory of the image as the payload's user: "
+						 "whoever owns the image must let others search it");
 	return nb_fail(e, NB_REQUEST, err,
 		       "cannot change to the working directory %s: it is not visible in the box, so the policy must "
 		       "mount it (mounts) or "
@@ -86,9 +90,25 @@ static int enter_workdir(const nb_box *b, const nb_row *row, nb_error *e)
 		       dir);
 }
 
+/* execve(2) says ENOENT of a script whose interpreter is missing, and EACCES of a directory. */
+static const char *why_not(const char *command, int err)
+{
+	struct stat st;
+	bool there = strchr(command, '/') != NULL && stat(command, &st) == 0;
+	if (err == ENOENT && there)
+		return ", whose interpreter (its first line, #!) or loader is not in the box: the user must correct it";
+	if (err == ENOEXEC)
+		return ", which is neither a program of this machine nor begins with #!: the user must correct it";
+	if (err == EACCES && there && S_ISDIR(st.st_mode))
+		return ", which is a directory: the user must name a program";
+	if (err == EACCES && there && (st.st_mode & 0111) == 0)
+		return ", which is not marked executable: the user must chmod +x it";
+	return "";
+}
+
 static int exec_failure(const char *command, int err, nb_error *e)
 {
-	nb_fail(e, NB_REQUEST, err, "cannot execute %s", command);
+	nb_fail(e, NB_REQUEST, err, "cannot execute %s%s", command, why_not(command, err));
 	e->status = err == ENOENT || err == ENOTDIR ? NB_EXIT_NOTFOUND : NB_EXIT_NOEXEC;
 	return -1;
 }
@@ -155,7 +175,10 @@ static int execute(const nb_box *b, const nb_row *row, nb_error *e)
 	if (strchr(command, '/') == NULL && (b->joined || b->plan->request->verb != NB_VERB_WRAP))
 		return exec_by_name(b, command, e);
 	exec_at(command, b);
-	return exec_failure(command, errno, e);
+	int err = errno;
+	exec_failure(command, err, e);
+	bool no_runscript = err == ENOENT && !b->joined && b->plan->request->verb == NB_VERB_RUN;
+	return no_runscript ? nb_fail_add(e, "; 'nestbox exec IMAGE COMMAND' runs an image without a runscript") : -1;
 }
 
 static payload_doer *const doers[NB_STEPS] = {
@@ -169,6 +192,7 @@ void nb_payload_be(const nb_box *b, nb_error *e)
 	const nb_plan *p = b->plan;
 	if (!p->has_pid_namespace)
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	umask(b->caller_umask);
 	if (take_stdio(b, e) != 0)
 		return;
 	for (uint32_t i = 0; i < p->count; i++)

@@ -7,7 +7,6 @@
 #include <grp.h>
 #include <net/if.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -53,8 +52,11 @@ int nb_do_oom_score(nb_made *m, const nb_row *row, nb_error *e)
 	char text[24];
 	int now = 0, sign = 1;
 	(void)m;
-	if (nb_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+	NB_OWN_FD int fd = openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (n <= 0)
 		return 0;
+	text[n] = '\0';
 	const char *p = text;
 	if (*p == '-') {
 		sign = -1;
@@ -65,7 +67,7 @@ int nb_do_oom_score(nb_made *m, const nb_row *row, nb_error *e)
 	now = now * sign + (int)row->n;
 	nb_text t = nb_text_over(text, sizeof(text));
 	nb_text_addf(&t, "%d", now > 1000 ? 1000 : now);
-	if (nb_write_file(AT_FDCWD, path, text) != 0 && errno != EROFS && errno != EACCES && errno != EPERM)
+	if (pwrite(fd, text, t.used, 0) < 0 && errno != EACCES && errno != EPERM)
 		return nb_fail(e, NB_HOST, errno, "cannot write %s", path);
 	return 0;
 }
@@ -139,13 +141,11 @@ int nb_do_slave(nb_made *m, const nb_row *row, nb_error *e)
 int nb_do_report(nb_made *m, const nb_row *row, nb_error *e)
 {
 	nb_message says = { .kind = NB_SAYS_REPORT };
-	char path[64];
 	struct stat st;
 	(void)row;
-	for (size_t i = 0; i < NB_NAMESPACES; i++) {
-		snprintf(path, sizeof(path), "/proc/self/ns/%s", nb_namespace_names[i]);
-		m->effective.ns[i] = stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
-	}
+	NB_OWN_FD int dir = openat(AT_FDCWD, "/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < NB_NAMESPACES; i++)
+		m->effective.ns[i] = fstatat(dir, nb_namespace_names[i], &st, 0) == 0 ? (uint64_t)st.st_ino : 0;
 	says.effective = m->effective;
 	if (send(m->box->channel, &says, sizeof(says), MSG_NOSIGNAL) != (ssize_t)sizeof(says))
 		return nb_fail(e, NB_HOST, errno, "cannot reach the keeper");

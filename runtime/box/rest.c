@@ -82,8 +82,17 @@ static long rest(long number, long a, long b, long c, long d)
 	return -1;
 }
 
+/* What is given back and wanted again at once costs more than it saves: a short payload's box never rests. */
 int nb_rest_poll(struct pollfd *fds, size_t count, int timeout_ms)
 {
-	struct timespec left = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L };
+	enum { AWHILE_MS = 100 };
+	int awhile = timeout_ms >= 0 && timeout_ms < AWHILE_MS ? timeout_ms : AWHILE_MS;
+	struct timespec left = { .tv_nsec = awhile * 1000000L };
+	int news = ppoll(fds, (nfds_t)count, &left, NULL);
+	if (news != 0 || awhile == timeout_ms)
+		return news;
+	if (timeout_ms >= 0)
+		timeout_ms -= awhile;
+	left = (struct timespec){ .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L };
 	return (int)rest(SYS_ppoll, (long)fds, (long)count, timeout_ms < 0 ? 0 : (long)&left, 0);
 }

@@ -20,7 +20,10 @@
 static int in_root(const nb_made *m, const char *path, uint64_t flags, bool exact)
 {
 	uint64_t how = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (exact ? RESOLVE_NO_SYMLINKS : 0);
-	return nb_sys_openat2(m->root, path, flags | O_CLOEXEC, 0, how);
+	int fd = nb_sys_openat2(m->root, path, flags | O_CLOEXEC, 0, how);
+	/* What root can't reach a payload may: NFS with root_squash, FUSE, root without CAP_DAC_READ_SEARCH. It would
+	 * stay visible where it should be hidden. */
+	return fd >= 0 || errno != EACCES ? fd : nb_openat_as_user(m, m->root, path, flags, how);
 }
 
 int nb_existing(nb_made *m, const char *path, bool exact, nb_error *e)
@@ -47,6 +50,9 @@ static bool is_own(const nb_made *m, int fd)
 		return false;
 	for (uint32_t i = 0; i < m->sealed_count; i++)
 		if (fstat(m->sealed[i], &own) == 0 && own.st_dev == here.st_dev)
+			return true;
+	for (uint32_t i = 0; i < m->own_count; i++)
+		if (fstat(m->own[i], &own) == 0 && own.st_dev == here.st_dev)
 			return true;
 	return fstat(m->tmp >= 0 ? m->tmp : m->run, &own) == 0 && own.st_dev == here.st_dev;
 }

@@ -19,14 +19,14 @@ enum { PROPAGATE_PRIVATE = 1 << 18, DETACH = 2 };
 int umount2(const char *target, int flags);
 
 /* With the job's file system ids where the box has no user namespace: root's reach must not decide what a job sees. */
-static int as_user(const nb_made *m, const char *path, uint64_t flags, uint64_t resolve)
+int nb_openat_as_user(const nb_made *m, int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
 	bool switch_user = !m->plan->user_namespace;
 	if (switch_user) {
 		setfsgid(m->plan->gid);
 		setfsuid(m->plan->uid);
 	}
-	int fd = nb_sys_openat2(AT_FDCWD, path, flags | O_CLOEXEC, 0, resolve);
+	int fd = nb_sys_openat2(dir, path, flags | O_CLOEXEC, 0, resolve);
 	if (switch_user) {
 		int err = errno;
 		setfsuid(0);
@@ -38,12 +38,12 @@ static int as_user(const nb_made *m, const char *path, uint64_t flags, uint64_t 
 
 int nb_open_as_user(const nb_made *m, const char *path)
 {
-	return as_user(m, path, O_PATH, RESOLVE_NO_MAGICLINKS);
+	return nb_openat_as_user(m, AT_FDCWD, path, O_PATH, RESOLVE_NO_MAGICLINKS);
 }
 
 int nb_reopen_as_user(const nb_made *m, const char *link)
 {
-	return as_user(m, link, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	return nb_openat_as_user(m, AT_FDCWD, link, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 }
 
 int nb_clone_tree(int fd, const char *path, unsigned attributes, bool keep_propagation, nb_error *e)
@@ -199,6 +199,9 @@ int nb_do_seal(nb_made *m, const nb_row *row, nb_error *e)
 		nb_fd_closep(&m->sealed[i]);
 	}
 	m->sealed_count = 0;
+	for (uint32_t i = 0; i < m->own_count; i++)
+		nb_fd_closep(&m->own[i]);
+	m->own_count = 0;
 	return 0;
 }
 

@@ -10,6 +10,8 @@ int nb_command_clean_descriptors(int keep, nb_error *e);
 
 int nb_command_run(int argc, char **argv, char **env); /* exec, shell, run */
 int nb_command_wrap(int argc, char **argv, char **env);
+/* --explain [--json] wrap ...: before the verb, since nothing after it is an option. */
+int nb_command_explain_wrap(int argc, char **argv, char **env);
 int nb_command_ps(int argc, char **argv, char **env);
 int nb_command_enter(int argc, char **argv, char **env);
 int nb_command_kill(int argc, char **argv, char **env);

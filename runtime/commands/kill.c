@@ -33,13 +33,17 @@ typedef struct order {
 
 static int parse(int argc, char **argv, order *o, nb_error *e)
 {
+	static const char assigned[] = "--grace=";
 	for (int i = 1; i < argc; i++) {
 		if (nb_streq(argv[i], "--help") || nb_streq(argv[i], "-h")) {
 			o->help = true;
 			return 0;
 		}
-		if (nb_streq(argv[i], "--grace") && i + 1 < argc) {
-			if (nb_parse_duration(argv[++i], &o->grace_ns, e) != 0)
+		const char *grace = nb_starts_with(argv[i], assigned)		? argv[i] + sizeof(assigned) - 1
+				    : nb_streq(argv[i], "--grace") && i + 1 < argc ? argv[++i]
+										   : NULL;
+		if (grace != NULL) {
+			if (nb_parse_duration(grace, &o->grace_ns, e) != 0)
 				return nb_fail_add(e, " (option --grace)");
 			o->grace_given = true;
 		} else if (argv[i][0] == '-' || o->id != NULL) {

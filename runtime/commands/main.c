@@ -52,6 +52,8 @@ int main(int argc, char **argv, char **env)
 		verb = "help";
 	if (nb_streq(verb, "--version"))
 		verb = "version";
+	if (nb_streq(verb, "--explain"))
+		return nb_command_explain_wrap(argc - 1, argv + 1, env);
 	for (size_t i = 0; i < NB_COUNT(commands); i++)
 		if (nb_streq(verb, commands[i].name))
 			return commands[i].run(argc > 1 ? argc - 1 : argc, argc > 1 ? argv + 1 : argv, env);

@@ -4,10 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,10 +38,20 @@ int nb_command_clean_descriptors(int keep, nb_error *e)
 	return 0;
 }
 
+/* All that a launch knows before it begins. Lives until exit: the plan leads into it. */
+typedef struct launch {
+	nb_request request;
+	nb_host host;
+	nb_tree tree;
+	char image[4096]; /* request.image: its real path */
+	nb_plan plan;
+} launch;
+
 /* IMAGE becomes an open directory and its real path; from here on it is judged and used through these. */
-static int open_image(nb_request *r, nb_error *e)
+static int open_image(launch *l, nb_error *e)
 {
-	char link[64];
+	char link[64], *real = l->image;
+	nb_request *r = &l->request;
 	struct stat st;
 	int fd = open(r->image, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0)
@@ -57,9 +66,8 @@ static int open_image(nb_request *r, nb_error *e)
 		return nb_fail(e, NB_REQUEST, 0,
 			       "the image %s is not a directory: unpack it first (this nestbox runs image directories)",
 			       r->image);
-	char *real = malloc(4096);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = real != NULL ? readlink(link, real, 4095) : -1;
+	ssize_t n = readlink(link, real, sizeof(l->image) - 1);
 	if (n <= 0 || real[0] != '/')
 		return nb_fail(e, NB_REQUEST, errno, "cannot tell the real path of the image %s", r->image);
 	real[n] = '\0';
@@ -67,72 +75,67 @@ static int open_image(nb_request *r, nb_error *e)
 	r->image_fd = fd;
 	if (!nb_streq(real, "/"))
 		return 0;
+	/* The root of another mount namespace or of another process is called "/" too. */
+	uint64_t root, given;
+	if (nb_sys_mount_id(AT_FDCWD, "/", &root) != 0 || nb_sys_mount_id(fd, ".", &given) != 0 || root != given)
+		return nb_fail(e, NB_REQUEST, 0,
+			       "the image is the root of another process, which has no name here: name the directory "
+			       "that it was made from");
 	close(fd);
 	r->image_fd = -1;
 	return 0;
 }
 
-/* Lives until exit: the plan leads into it. */
-typedef struct planning {
-	nb_plan plan;
-	nb_host host;
-	nb_tree tree;
-} planning;
-
-static void survey(const nb_request *r, planning *p)
+static void survey(launch *l)
 {
+	const nb_request *r = &l->request;
 	bool wrapper = r->verb == NB_VERB_WRAP;
-	nb_host_survey(wrapper ? NULL : r->env, wrapper ? r->scratch : NULL, &p->host);
+	nb_host_survey(wrapper ? NULL : r->env, wrapper ? r->scratch : NULL, &l->host);
 }
 
-static int load_policy(const nb_request *r, planning *p, const nb_policy **ret_policy, nb_error *e)
+static int load_policy(launch *l, const nb_policy **ret_policy, nb_error *e)
 {
-	if (nb_tree_find(&p->tree, e) != 0)
+	if (nb_tree_find(&l->tree, e) != 0)
 		return -1;
-	nb_policy_where where = { .sysconfdir = p->tree.sysconfdir,
-				  .libexecdir = p->tree.libexecdir,
-				  .owner = p->tree.owner,
+	nb_policy_where where = { .sysconfdir = l->tree.sysconfdir,
+				  .libexecdir = l->tree.libexecdir,
+				  .owner = l->tree.owner,
 				  .caller = getuid(),
-				  .given = r->policy };
+				  .given = l->request.policy,
+				  .seccomp = l->request.seccomp };
 	return nb_policy_load(&where, ret_policy, e);
 }
 
 /* A start that gets no keeper: what is known of it goes into the log. */
-static void record_refusal(const nb_request *r, const nb_error *why)
+static void record_refusal(launch *l, const nb_error *why)
 {
 	nb_error ignored;
 	const nb_policy *policy = NULL;
-	planning *p = r->explain ? NULL : calloc(1, sizeof(*p));
-	if (p == NULL)
+	nb_plan *p = &l->plan;
+	if (l->request.explain)
 		return;
-	load_policy(r, p, &policy, &ignored);
-	survey(r, p);
-	p->plan.request = r;
-	p->plan.policy = policy;
-	p->plan.host = &p->host;
-	p->plan.used = 1;
-	nb_keeper_refused(&p->plan, why);
+	load_policy(l, &policy, &ignored);
+	survey(l);
+	memset(p, 0, sizeof(*p));
+	p->request = &l->request;
+	p->policy = policy;
+	p->host = &l->host;
+	p->used = 1;
+	nb_keeper_refused(p, why);
 }
 
-static int make_plan(const nb_request *r, const nb_plan **ret_plan, const char **ret_libexecdir, nb_error *e)
+static int make_plan(launch *l, nb_error *e)
 {
 	const nb_policy *policy;
-	planning *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return nb_fail(e, NB_HOST, errno, "cannot get memory for the plan");
-	if (load_policy(r, p, &policy, e) != 0)
+	if (load_policy(l, &policy, e) != 0)
 		return -1;
-	if (r->verb == NB_VERB_WRAP)
+	if (l->request.verb == NB_VERB_WRAP && !l->request.explain)
 		nb_cgroup_settle();
-	survey(r, p);
+	survey(l);
 	for (size_t i = 1; i < NB_COUNT(policy->proc); i++)
 		if (policy->proc[i] == NB_PROC_SHARED)
-			p->host.proc_covered = nb_proc_is_covered();
-	if (nb_plan_make(r, policy, &p->host, &p->plan, e) != 0)
-		return -1;
-	*ret_plan = &p->plan;
-	*ret_libexecdir = p->tree.libexecdir;
-	return 0;
+			l->host.proc_covered = nb_proc_is_covered();
+	return nb_plan_make(&l->request, policy, &l->host, &l->plan, e);
 }
 
 static void tell_exit(const nb_request *r, const nb_outcome *outcome, const nb_error *e)
@@ -166,24 +169,40 @@ static void tell_why(const nb_request *r, const nb_outcome *outcome)
 	nb_say_error(&e);
 }
 
+static void on_failed_write(int number)
+{
+	(void)number;
+}
+
+/* A write that fails is told like other errors: a limit on files (RLIMIT_FSIZE) or a reader who is gone must not end
+ * the launcher by a signal, which would pass for the payload's. A handler, since execve(2) takes it away from the
+ * payload, as it would not SIG_IGN. */
+static void survive_failed_writes(void)
+{
+	static const int numbers[] = { SIGXFSZ, SIGPIPE };
+	const struct sigaction ours = { .sa_handler = on_failed_write, .sa_flags = SA_RESTART };
+	struct sigaction now;
+	for (size_t i = 0; i < NB_COUNT(numbers); i++)
+		if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &ours, NULL);
+}
+
 static int explain(const nb_plan *plan, nb_error *e)
 {
 	int r = plan->request->json ? nb_plan_print_json(plan, STDOUT_FILENO) : nb_plan_print(plan, STDOUT_FILENO);
 	return r == 0 ? 0 : nb_fail(e, NB_REQUEST, errno, "cannot write the plan");
 }
 
-static int perform(nb_request *r, nb_outcome *ret_outcome, nb_error *e)
+static int perform(launch *l, nb_outcome *ret_outcome, nb_error *e)
 {
-	const nb_plan *plan;
-	const char *libexecdir;
-	if (nb_command_clean_descriptors(r->status_fd, e) != 0 || open_image(r, e) != 0 ||
-	    make_plan(r, &plan, &libexecdir, e) != 0) {
-		record_refusal(r, e);
+	if (nb_command_clean_descriptors(l->request.status_fd, e) != 0 || open_image(l, e) != 0 ||
+	    make_plan(l, e) != 0) {
+		record_refusal(l, e);
 		return -1;
 	}
-	if (r->explain)
-		return explain(plan, e);
-	return nb_keeper_run(plan, libexecdir, ret_outcome, e);
+	if (l->request.explain)
+		return explain(&l->plan, e);
+	return nb_keeper_run(&l->plan, l->tree.libexecdir, ret_outcome, e);
 }
 
 static void print_usage(const char *verb)
@@ -195,8 +214,8 @@ static void print_usage(const char *verb)
 	nb_text_addf(&t,
 		     "Usage: nestbox %s [OPTIONS] IMAGE %s\n\nIMAGE is a directory with an unpacked image, or / for "
 		     "the worker's own tree. "
-		     "Everything is read-only\nexcept /tmp, /var/tmp, /dev/shm and what --scratch and --bind "
-		     "name.\n\nOptions:\n",
+		     "Everything is read-only\nexcept /tmp, /var/tmp, /dev/shm and what --scratch, --job-dir "
+		     "and --bind name.\n\nOptions:\n",
 		     verb,
 		     nb_streq(verb, "exec")  ? "COMMAND [ARG...]"
 		     : nb_streq(verb, "run") ? "[ARG...]"
@@ -220,15 +239,21 @@ int nb_command_run(int argc, char **argv, char **env)
 {
 	nb_error e = { 0 };
 	nb_outcome outcome = { 0 };
-	nb_request *r = calloc(1, sizeof(*r));
+	launch *l = nb_pages(sizeof(*l));
 	bool help = false;
-	if (r == NULL || nb_request_parse(argc, argv, env, r, &help, &e) != 0)
+	if (l == NULL) {
+		nb_fail(&e, NB_HOST, errno, "cannot get memory");
+		return nb_say_error(&e);
+	}
+	nb_request *r = &l->request;
+	if (nb_request_parse(argc, argv, env, r, &help, &e) != 0)
 		return nb_say_error(&e);
 	if (help) {
 		print_usage(argv[0]);
 		return 0;
 	}
-	if (perform(r, &outcome, &e) != 0) {
+	survive_failed_writes();
+	if (perform(l, &outcome, &e) != 0) {
 		tell_exit(r, &outcome, &e);
 		return nb_say_error(&e);
 	}
@@ -239,23 +264,49 @@ int nb_command_run(int argc, char **argv, char **env)
 	nb_keeper_exit_as(outcome.status);
 }
 
-int nb_command_wrap(int argc, char **argv, char **env)
+static int wrap(int argc, char **argv, char **env, bool explains, bool json)
 {
 	nb_error e = { 0 };
 	nb_outcome outcome = { 0 };
-	nb_request *r = calloc(1, sizeof(*r));
-	if (r == NULL)
-		return NB_EXIT_FAILURE;
+	launch *l = nb_pages(sizeof(*l));
+	if (l == NULL) {
+		nb_fail(&e, NB_HOST, errno, "cannot get memory");
+		return nb_say_error(&e);
+	}
+	nb_request *r = &l->request;
+	survive_failed_writes();
 	bool asked = nb_request_wrap(argc, argv, env, r, &e) == 0;
+	r->explain = explains;
+	r->json = json;
 	if (!asked)
-		record_refusal(r, &e);
-	if (!asked || perform(r, &outcome, &e) != 0) {
-		if (r->error_file != NULL)
+		record_refusal(l, &e);
+	if (!asked || perform(l, &outcome, &e) != 0) {
+		if (r->error_file != NULL && !explains)
 			nb_condor_tell_failure(r->error_file, e.text);
 		return nb_say_error(&e);
 	}
+	if (explains)
+		return 0;
 	if (r->error_file != NULL)
 		nb_condor_clear_failure(r->error_file);
 	tell_why(r, &outcome);
 	nb_keeper_exit_as(outcome.status);
+}
+
+int nb_command_wrap(int argc, char **argv, char **env)
+{
+	return wrap(argc, argv, env, false, false);
+}
+
+int nb_command_explain_wrap(int argc, char **argv, char **env)
+{
+	nb_error e;
+	bool json = argc > 1 && nb_streq(argv[1], "--json");
+	int verb = json ? 2 : 1;
+	if (argc > verb && nb_streq(argv[verb], "wrap"))
+		return wrap(argc - verb, argv + verb, env, true, json);
+	nb_fail(&e, NB_REQUEST, 0,
+		"'nestbox --explain [--json] wrap COMMAND' explains a wrapped job; with exec, shell and run the option "
+		"stands behind the verb");
+	return nb_say_error(&e);
 }

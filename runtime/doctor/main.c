@@ -50,7 +50,7 @@ static int parse(int argc, char **argv, request *ret, nb_error *e)
 		case 'j': r.json = true; break;
 		case 'u':
 			if (nb_parse_u64(optarg, UINT32_MAX - 1, &uid, e) != 0)
-				return -1;
+				return nb_fail_add(e, " (doctor: --user)");
 			if (geteuid() != 0 && uid != geteuid())
 				return nb_fail(e, NB_REQUEST, 0, "doctor: --user %s: only root can try as others",
 					       optarg);

@@ -2,6 +2,7 @@
 /* /proc/PID/cgroup (cgroups(7)) and the directories that it means. */
 #include "cgroup_paths.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,17 +20,47 @@ static bool join(char out[NB_FACT_PATH], const char *a, const char *b)
 	return !t.full;
 }
 
-/* The directory that shows cgroup `path` under `mount`: in a container the mount may be rooted below the path's first
- * components. */
-bool nb_cgroup_find_own(const char *mount, const char *path, char out[NB_FACT_PATH])
+/* Is the process in the cgroup that this directory shows? The file has a number a line, as this pid namespace has it.
+ */
+static bool holds(const char *dir, pid_t pid)
+{
+	char path[NB_FACT_PATH + 32], piece[4096];
+	pid_t number = 0;
+	nb_text t = nb_text_over(path, sizeof(path));
+	nb_text_addf(&t, "%s/cgroup.procs", dir);
+	NB_OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (ssize_t n; fd >= 0 && (n = read(fd, piece, sizeof(piece))) > 0;)
+		for (ssize_t i = 0; i < n; i++) {
+			if (piece[i] == '\n' && number == pid)
+				return true;
+			number = piece[i] == '\n' ? 0 : number * 10 + (piece[i] - '0');
+		}
+	return false;
+}
+
+ssize_t nb_cgroup_piece(const char *path, char *list, size_t size)
+{
+	NB_OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, list, size - 1) : -1;
+	list[n > 0 ? n : 0] = '\0';
+	char *end = strrchr(list, '\n');
+	if (end != NULL)
+		end[1] = '\0';
+	return end != NULL ? end + 1 - list : n;
+}
+
+bool nb_cgroup_find_own(const char *mount, const char *path, pid_t pid, char out[NB_FACT_PATH])
 {
 	struct stat st;
 	if (path[0] != '/' || nb_starts_with(path, "/.."))
 		return false;
-	for (const char *p = path; p != NULL; p = strchr(p + 1, '/'))
-		if (join(out, mount, p) && stat(out, &st) == 0)
+	for (const char *p = path; p != NULL; p = strchr(p + 1, '/')) {
+		/* A single name, "/init", is in many trees. */
+		bool is_certain = p == path && strchr(p + 1, '/') != NULL;
+		if (join(out, mount, p) && stat(out, &st) == 0 && (is_certain || holds(out, pid)))
 			return true;
-	return join(out, mount, "/") && stat(out, &st) == 0;
+	}
+	return join(out, mount, "/") && holds(out, pid);
 }
 
 bool nb_cgroup_find_up(const char *mount, const char *own, const char *below, nb_cgroup_test *test,
@@ -63,6 +94,15 @@ bool nb_cgroup_next_line(char **text, nb_cgroup_line *ret_l)
 		*ret_l = (nb_cgroup_line){ .controllers = a + 1, .path = b + 1 };
 		return true;
 	}
+	return false;
+}
+
+bool nb_cgroup_has_word(const char *words, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *p = words; (p = strstr(p, name)) != NULL; p += n)
+		if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
+			return true;
 	return false;
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -28,12 +29,15 @@ static void say(nb_cgroup_facts *c, const char *why_not)
 static bool find_delegated(const char *mount, const char *own, uid_t uid, char out[NB_FACT_PATH])
 {
 	char below[32];
-	gid_t groups[NB_MAX_GROUPS + 1];
-	int n = getgroups(NB_MAX_GROUPS, groups);
+	int n = getgroups(0, NULL);
+	NB_OWN_MEM gid_t *groups = calloc((size_t)(n > 0 ? n : 0) + 1, sizeof(*groups));
 	nb_text t = nb_text_over(below, sizeof(below));
 	nb_text_addf(&t, "nestbox/%u", (unsigned)uid);
 	if (nb_cgroup_find_up(mount, own, below, nb_cgroup_writable, out))
 		return true;
+	if (groups == NULL)
+		return false;
+	n = n > 0 ? getgroups(n, groups) : 0;
 	n = n < 0 ? 0 : n;
 	groups[n++] = getegid();
 	for (int i = 0; i < n; i++) {
@@ -45,33 +49,38 @@ static bool find_delegated(const char *mount, const char *own, uid_t uid, char o
 	return false;
 }
 
-static void v1_controller(nb_cgroup_facts *c, nb_controller k, const nb_cgroup_line *l, uid_t uid)
+/* False: this process' cgroup is not to be seen. */
+static bool v1_controller(nb_cgroup_facts *c, nb_controller k, const nb_cgroup_line *l, uid_t uid)
 {
 	char mount[NB_FACT_PATH], own[NB_FACT_PATH];
 	nb_text t = nb_text_over(mount, sizeof(mount));
 	nb_text_addf(&t, NB_CGROUP_ROOT "/%s", l->controllers);
-	if (t.full || !nb_cgroup_find_own(mount, l->path, own))
-		return;
+	if (t.full || !nb_cgroup_find_own(mount, l->path, getpid(), own))
+		return false;
 	if (k == NB_CTRL_MEMORY)
 		memcpy(c->own, l->path, strlen(l->path) < sizeof(c->own) ? strlen(l->path) + 1 : 0);
 	if (nb_cgroup_writable(own))
 		memcpy(c->dir[k], own, strlen(own) + 1);
 	else if (!find_delegated(mount, own, uid, c->dir[k]))
 		c->dir[k][0] = '\0';
+	return true;
 }
 
 static void v1(nb_cgroup_facts *c, char *text, uid_t uid)
 {
 	nb_cgroup_line l;
-	bool any = false;
+	bool any = false, seen = false;
 	c->layout = NB_CGROUP_V1;
 	while (nb_cgroup_next_line(&text, &l))
 		for (unsigned k = 0; k < NB_CONTROLLERS; k++)
 			if (nb_cgroup_line_has(&l, nb_controller_names[k]))
-				v1_controller(c, (nb_controller)k, &l, uid);
+				seen = v1_controller(c, (nb_controller)k, &l, uid) || seen;
 	for (unsigned k = 0; k < NB_CONTROLLERS; k++)
 		any = any || c->dir[k][0] != '\0';
-	if (!any)
+	if (!any && !seen)
+		say(c, "this process' cgroups are not visible below " NB_CGROUP_ROOT
+		       ": mount those of the worker container there");
+	else if (!any)
 		say(c, "no cgroup v1 directory is writable for this user: run 'nestbox delegate' at the container's "
 		       "start");
 }
@@ -99,20 +108,21 @@ static ssize_t attribute(const char *dir, const char *name, char *out, size_t si
 	return n;
 }
 
-static bool has_word(const char *words, const char *name)
-{
-	size_t n = strlen(name);
-	for (const char *p = words; (p = strstr(p, name)) != NULL; p += n)
-		if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
-			return true;
-	return false;
-}
-
 static void v2_use(nb_cgroup_facts *c, const char *dir, const char *controllers)
 {
 	for (unsigned k = 0; k < NB_CONTROLLERS; k++)
-		if (has_word(controllers, nb_controller_names[k]))
+		if (nb_cgroup_has_word(controllers, nb_controller_names[k]))
 			memcpy(c->dir[k], dir, strlen(dir) + 1);
+	if (nb_cgroup_has_word(controllers, "io"))
+		memcpy(c->io, dir, strlen(dir) + 1);
+}
+
+/* Handed to this ordinary user, and with processes beside ours: those of a job whose wrapper starts us and stays. What
+ * is root's own may be a whole container's, which only nestbox delegate empties. */
+static bool v2_is_jobs(const char *dir, const char *handed, uid_t uid)
+{
+	struct stat st;
+	return uid != 0 && (handed[0] == '\0' || handed[0] == '\n') && stat(dir, &st) == 0 && st.st_uid == uid;
 }
 
 static bool v2_writable(const char *dir)
@@ -128,7 +138,7 @@ static void v2(nb_cgroup_facts *c, const char *mount, const char *path, uid_t ui
 	char own[NB_FACT_PATH], delegated[NB_FACT_PATH], handed[256], available[256];
 	c->layout = NB_CGROUP_V2;
 	memcpy(c->own, path, strlen(path) < sizeof(c->own) ? strlen(path) + 1 : 0);
-	if (!nb_cgroup_find_own(mount, path, own)) {
+	if (!nb_cgroup_find_own(mount, path, getpid(), own)) {
 		say(c, "this process' cgroup is not visible below " NB_CGROUP_ROOT
 		       ": mount cgroup2 in the worker container");
 		return;
@@ -140,18 +150,25 @@ static void v2(nb_cgroup_facts *c, const char *mount, const char *path, uid_t ui
 		v2_use(c, own, c->vacate ? available : handed);
 		return;
 	}
-	char *slash = strrchr(own, '/');
+	bool is_jobs = v2_writable(own) && v2_is_jobs(own, handed, uid);
+	char *slash = strrchr(own, '/'), up[NB_FACT_PATH];
+	memcpy(up, own, sizeof(up));
 	if (strlen(own) > strlen(mount) && slash != NULL) {
-		*slash = '\0';
-		attribute(own, "cgroup.subtree_control", handed, sizeof(handed));
-		if (v2_writable(own) && handed[0] != '\0') {
-			v2_use(c, own, handed);
+		up[slash - own] = '\0';
+		attribute(up, "cgroup.subtree_control", handed, sizeof(handed));
+		if (v2_writable(up) && handed[0] != '\0') {
+			v2_use(c, up, handed);
 			return;
 		}
 	}
 	if (find_delegated(mount, own, uid, delegated)) {
 		attribute(delegated, "cgroup.subtree_control", handed, sizeof(handed));
 		v2_use(c, delegated, handed);
+		return;
+	}
+	if (is_jobs) {
+		c->vacate = 1;
+		v2_use(c, own, available);
 		return;
 	}
 	say(c, "no cgroup is writable for this user: run 'nestbox delegate' at the container's start, or let HTCondor "

@@ -79,7 +79,7 @@ static int delegate_v1(char *text, const nb_delegate *to, nb_text *report, nb_er
 		char mount[NB_FACT_PATH], own[NB_FACT_PATH];
 		nb_text t = nb_text_over(mount, sizeof(mount));
 		nb_text_addf(&t, NB_CGROUP_ROOT "/%s", l.controllers);
-		if (!is_wanted_v1(&l) || t.full || !nb_cgroup_find_own(mount, l.path, own))
+		if (!is_wanted_v1(&l) || t.full || !nb_cgroup_find_own(mount, l.path, getpid(), own))
 			continue;
 		if (hierarchy_v1(own, to, report, e) != 0)
 			return -1;
@@ -90,26 +90,32 @@ static int delegate_v1(char *text, const nb_delegate *to, nb_text *report, nb_er
 /* All processes of a cgroup into its child `init`; more may be born meanwhile, so until none is left. */
 static int move_aside(const char *own, nb_error *e)
 {
-	char leaf[NB_FACT_PATH], procs[NB_FACT_PATH], into[NB_FACT_PATH], list[65536];
+	char leaf[NB_FACT_PATH], procs[NB_FACT_PATH], into[NB_FACT_PATH], list[256];
 	if (join(leaf, own, "/init", e) != 0 || join(procs, own, "/cgroup.procs", e) != 0 ||
 	    join(into, leaf, "/cgroup.procs", e) != 0 || make_dir(leaf, e) != 0)
 		return -1;
-	for (int tries = 0; tries < 100; tries++) {
-		ssize_t n = nb_read_file(AT_FDCWD, procs, list, sizeof(list));
+	for (int tries = 0; tries < 10000; tries++) {
+		ssize_t n = nb_cgroup_piece(procs, list, sizeof(list));
 		if (n < 0)
 			return nb_fail(e, NB_HOST, errno, "cannot read %s", procs);
 		if (n == 0)
 			return 0;
-		for (char *p = list; *p != '\0';) {
-			char *end = p + strcspn(p, "\n");
-			bool last = *end == '\0';
+		for (char *p = list, *end; (end = strchr(p, '\n')) != NULL; p = end + 1) {
 			*end = '\0';
 			if (nb_write_file(AT_FDCWD, into, p) != 0 && errno != ESRCH)
 				return nb_fail(e, NB_HOST, errno, "cannot move process %s into %s", p, leaf);
-			p = last ? end : end + 1;
 		}
 	}
 	return nb_fail(e, NB_HOST, 0, "processes are born in %s faster than they can be moved", own);
+}
+
+/* The hierarchy's root, of a worker that is no container: it may have processes beside child cgroups, and the kernel's
+ * own can't be moved (cgroup-v2.rst, "Core Interface Files": every cgroup but this one has a type). */
+static bool is_kernels_root(const char *own)
+{
+	char path[NB_FACT_PATH];
+	nb_error ignored;
+	return join(path, own, "/cgroup.type", &ignored) == 0 && access(path, F_OK) != 0;
 }
 
 /* What of the controllers there is, to the children. */
@@ -123,7 +129,7 @@ static int hand_down(const char *own, nb_error *e)
 	for (size_t i = 0; i < NB_COUNT(controllers); i++) {
 		char word[16];
 		snprintf(word, sizeof(word), "+%s", controllers[i]);
-		if (strstr(available, controllers[i]) != NULL && nb_write_file(AT_FDCWD, control, word) != 0)
+		if (nb_cgroup_has_word(available, controllers[i]) && nb_write_file(AT_FDCWD, control, word) != 0)
 			return nb_fail(e, NB_HOST, errno, "cannot hand the %s controller down in %s", controllers[i],
 				       own);
 	}
@@ -148,22 +154,21 @@ static int hand_v2(const char *dir, const nb_delegate *to, nb_text *report, nb_e
 static int delegate_v2(const char *path, const nb_delegate *to, nb_text *report, nb_error *e)
 {
 	char own[NB_FACT_PATH], leaf[NB_FACT_PATH];
-	if (!nb_cgroup_find_own(NB_CGROUP_ROOT, path, own))
+	if (!nb_cgroup_find_own(NB_CGROUP_ROOT, path, getpid(), own))
 		return nb_fail(e, NB_HOST, 0, "this process' cgroup %s is not visible below " NB_CGROUP_ROOT, path);
 	/* A second time we are in `init` already: what was delegated is above. */
 	if (nb_streq(nb_basename(own), "init"))
 		own[strlen(own) - strlen("/init")] = '\0';
-	if (to->user_count + to->group_count > 1)
-		return nb_fail(e, NB_REQUEST, 0,
-			       "cgroup v2 can be handed to one user or one group: name a group that has all job users "
-			       "(--group)");
-	if (move_aside(own, e) != 0 || hand_down(own, e) != 0 || join(leaf, own, "/init", e) != 0)
+	bool is_top = is_kernels_root(own);
+	if ((!is_top && move_aside(own, e) != 0) || hand_down(own, e) != 0 || join(leaf, own, "/init", e) != 0)
 		return -1;
-	if (to->user_count + to->group_count == 0) {
+	if (to->user_count + to->group_count != 1) {
 		nb_text_addf(report, "%s (controllers handed down; HTCondor delegates the jobs' own)\n", own);
 		return 0;
 	}
-	return hand_v2(own, to, report, e) == 0 ? hand_v2(leaf, to, report, e) : -1;
+	if (hand_v2(own, to, report, e) != 0)
+		return -1;
+	return is_top ? 0 : hand_v2(leaf, to, report, e);
 }
 
 int nb_delegate_all(const nb_delegate *to, nb_text *report, nb_error *e)

@@ -6,8 +6,9 @@
  * handed over: who owns a directory may make others in it and move his own processes there. v2 (cgroup-v2.rst,
  * "Delegation"): no process beside child cgroups, so all processes of the container's cgroup go into its child `init`;
  * the controllers are handed down; directory, cgroup.procs, cgroup.subtree_control and cgroup.threads are handed over,
- * to one user or one group, since moving a process needs the right to write the common ancestor's cgroup.procs. Limit
- * files stay root's: nobody can raise the container's own.
+ * to one user or one group, since moving a process needs the right to write the common ancestor's cgroup.procs. Several
+ * get nothing: who may write that file may move, and so end, the processes of them all. Limit files stay root's: nobody
+ * can raise the container's own.
  */
 #pragma once
 

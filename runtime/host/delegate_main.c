@@ -14,8 +14,9 @@ static const char usage[] = "Usage: nestbox delegate [--user USER]... [--group G
 			    "container's own, so that each job gets\n"
 			    "limits of its own. May be run again at any time. cgroup v1: any number of users and "
 			    "groups. cgroup v2: one user (a pool that\n"
-			    "runs as one user) or one group; without any, the controllers are handed down for "
-			    "HTCondor's own delegation (daemons as root).\n\n"
+			    "runs as one user) or one group; without any, or with several, the controllers are handed "
+			    "down for HTCondor's own\n"
+			    "delegation (daemons as root).\n\n"
 			    "Examples:\n"
 			    "  # nestbox delegate --user slot1 --user slot2\n"
 			    "  # nestbox delegate --group slots\n";

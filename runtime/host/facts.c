@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -55,11 +57,12 @@ static void kernel(nb_host *h)
 
 static void groups(nb_host *h)
 {
-	gid_t list[NB_MAX_GROUPS];
-	int n = getgroups(NB_MAX_GROUPS, list);
-	for (int i = 0; i < n; i++)
-		h->groups[i] = list[i];
-	h->group_count = n > 0 ? (uint32_t)n : 0;
+	int n = getgroups(0, NULL);
+	gid_t *all = n > NB_MAX_GROUPS ? calloc((size_t)n, sizeof(*all)) : h->groups;
+	n = n > 0 && all != NULL ? getgroups(n, all) : n;
+	h->groups_unknown = n < 0 || all == NULL;
+	h->group_count = h->groups_unknown ? 0 : (uint32_t)n;
+	h->all_groups = all != h->groups ? all : NULL;
 }
 
 /* XDG base directories: absolute paths only. */
@@ -78,6 +81,23 @@ static void own_log(char *const *env, nb_host *h)
 		h->own_log[0] = '\0';
 }
 
+/* io.max takes whole disks (cgroup-v2.rst, "IO Interface Files"); file systems without a disk of their own have major
+ * 0.
+ */
+static void disk_under(const char *path, nb_host *h)
+{
+	char file[80];
+	struct stat st;
+	if (path == NULL || stat(path, &st) != 0 || major(st.st_dev) == 0)
+		return;
+	snprintf(h->scratch_disk, sizeof(h->scratch_disk), "%u:%u", major(st.st_dev), minor(st.st_dev));
+	snprintf(file, sizeof(file), "/sys/dev/block/%s/partition", h->scratch_disk);
+	if (access(file, F_OK) != 0)
+		return;
+	snprintf(file, sizeof(file), "/sys/dev/block/%s/../dev", h->scratch_disk);
+	first_line(file, h->scratch_disk, sizeof(h->scratch_disk));
+}
+
 static void paths(const char *scratch, nb_host *h)
 {
 	char own_tmp[NB_FACT_PATH];
@@ -88,7 +108,7 @@ static void paths(const char *scratch, nb_host *h)
 	nb_text_addf(&t, "%s/tmp", scratch ? scratch : "");
 	h->is_container_tmp = scratch != NULL && !t.full && stat("/tmp", &a) == 0 && stat(own_tmp, &b) == 0 &&
 			      a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-	char real[4096]; /* PATH_MAX: realpath(3) writes that much */
+	char real[4096] NB_UNINITIALIZED; /* PATH_MAX: realpath(3) writes that much */
 	if (lstat("/etc/resolv.conf", &a) == 0 && S_ISLNK(a.st_mode) && realpath("/etc/resolv.conf", real) != NULL &&
 	    nb_path_below(real, "/run") && strlen(real) < sizeof(h->resolv_conf))
 		memcpy(h->resolv_conf, real, strlen(real) + 1);
@@ -124,6 +144,7 @@ void nb_host_survey(char *const *env, const char *scratch, nb_host *ret_h)
 	capabilities(ret_h);
 	kernel(ret_h);
 	paths(scratch, ret_h);
+	disk_under(scratch, ret_h);
 	ret_h->at_terminal = isatty(STDIN_FILENO) == 1;
 	if (uname(&u) == 0) {
 		nb_text t = nb_text_over(ret_h->hostname, sizeof(ret_h->hostname));

@@ -38,6 +38,7 @@ static const field fields[] = {
 	NUMBER(at_terminal),
 	TEXT(cwd),
 	TEXT(own_log),
+	TEXT(scratch_disk),
 	TEXT(resolv_conf),
 	TEXT(hostname),
 	TEXT(boot_id),
@@ -47,6 +48,7 @@ static const field fields[] = {
 	TEXT(cgroup.dir[1]),
 	TEXT(cgroup.dir[2]),
 	NUMBER(cgroup.vacate),
+	TEXT(cgroup.io),
 	TEXT(cgroup.own),
 	TEXT(cgroup.why_not),
 };

@@ -54,7 +54,7 @@ static void one_line(const nb_cgroup_line *l, bool given[NB_CONTROLLERS])
 	bool v2 = l->controllers[0] == '\0';
 	nb_text t = nb_text_over(mount, sizeof(mount));
 	nb_text_addf(&t, NB_CGROUP_ROOT "%s%s", v2 ? "" : "/", l->controllers);
-	if (t.full || !nb_cgroup_find_own(mount, l->path, own))
+	if (t.full || !nb_cgroup_find_own(mount, l->path, getpid(), own))
 		return;
 	bool delegated = nb_cgroup_find_up(mount, own, "nestbox", has_delegations, path);
 	for (unsigned k = 0; k < NB_CONTROLLERS; k++)

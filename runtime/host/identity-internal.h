@@ -49,6 +49,7 @@ typedef struct nb_id_cgroup {
 	const char *runtime;      /* of the innermost container; NULL: not told by the path */
 	const char *orchestrator;
 	unsigned depth;           /* containers on the path */
+	bool machine;             /* in the scope of a machine of systemd's; virtual machines have one, too */
 	bool job;                 /* HTCondor's level of a slot was met; what lies below is the job's and is not read */
 	bool user_made;           /* the container lies in a part of the tree that systemd gives to a user */
 } nb_id_cgroup;
@@ -72,7 +73,9 @@ typedef struct nb_id_mounts {
 	nb_id_cgroup cgroup;         /* of the root of the cgroup mounts: the container's own, whoever reads it */
 	unsigned engine_rank;        /* of the file that told `engine`; from NB_ID_SHARED_RANK on it may be shared */
 	bool kubernetes, mesos_network, apptainer;
+	nb_span root;                /* where on its file system "/" is */
 	bool container_root;         /* "/" is what engines make, not what hosts have */
+	bool machine_root;           /* "/" is a directory of systemd's machines */
 } nb_id_mounts;
 
 /* sandbox_at: the sandbox's mount point if it is not the usual one; at = NULL otherwise. */

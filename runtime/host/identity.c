@@ -75,6 +75,18 @@ static nb_span known_runtime(nb_span name)
 	return (nb_span){ 0 };
 }
 
+/* "container" in an environment: in process 1's by whatever engine sets it, in one's own by those that set it for every
+ * process, and where something else says that this is a container. Docker never sets it, images do. */
+static nb_span said_runtime(const nb_id_evidence *v, nb_id_source *ret_source)
+{
+	nb_span name = known_runtime(nb_id_env(&v->env, "container", ret_source));
+	bool own = *ret_source == NB_ID_FROM_ENVIRON;
+	bool everywhere = nb_span_is(name, "podman") || nb_span_is(name, "crio");
+	if (nb_span_is(name, "docker") || (own && !(everywhere && (v->pod || v->mounts.container_root))))
+		return (nb_span){ 0 };
+	return name;
+}
+
 static void runtime_by_manager(const nb_id_evidence *v, nb_identity *id)
 {
 	nb_span c[NB_ID_CAPTURES];
@@ -83,13 +95,15 @@ static void runtime_by_manager(const nb_id_evidence *v, nb_identity *id)
 	nb_id_set(id, NB_ID_RUNTIME, known_runtime(file[NB_ID_FILE_SYSTEMD]), NB_ID_FROM_RUN_FILES);
 	nb_id_environ entrypoint = { .entrypoint = v->env.entrypoint };
 	nb_id_source source;
-	nb_span said = nb_id_env(&entrypoint, "container", &source);
-	nb_id_set(id, NB_ID_RUNTIME, known_runtime(said), source);
+	nb_span said = said_runtime(v, &source);
+	nb_id_set(id, NB_ID_RUNTIME, said, source);
 	nb_id_set(id, NB_ID_RUNTIME, nb_span_of(v->mounts.cgroup.runtime), NB_ID_FROM_MOUNTS);
 	if (!v->cgroup.user_made)
 		nb_id_set(id, NB_ID_RUNTIME, nb_span_of(v->cgroup.runtime), NB_ID_FROM_CGROUP);
 	if (v->mounts.mesos_network)
 		nb_id_set(id, NB_ID_RUNTIME, nb_span_of("mesos"), NB_ID_FROM_MOUNTS);
+	if (v->mounts.machine_root && v->cgroup.machine)
+		nb_id_set(id, NB_ID_RUNTIME, nb_span_of("systemd-nspawn"), NB_ID_FROM_MOUNTS);
 	if (!nb_streq(nb_identity_get(id, NB_ID_RUNTIME), "systemd-nspawn"))
 		return;
 	nb_span uuid = nb_span_trim(file[NB_ID_FILE_UUID]);
@@ -99,12 +113,19 @@ static void runtime_by_manager(const nb_id_evidence *v, nb_identity *id)
 		nb_id_set(id, NB_ID_CONTAINER, uuid, file[NB_ID_FILE_UUID].at != NULL ? NB_ID_FROM_RUN_FILES : source);
 }
 
+/* True where "/" is the image's own directory, whose file system may be mounted anywhere on the host. */
+static bool root_is(const nb_id_mounts *m, nb_span image)
+{
+	nb_span end = { image.at + image.n - m->root.n, m->root.n };
+	return m->root.n > 1 && image.n >= m->root.n && nb_span_same(end, m->root);
+}
+
 /* Apptainer has no ids; it shares the host's cgroup and host name. */
 static void apptainer(const nb_id_evidence *v, nb_identity *id)
 {
 	nb_id_source source;
 	nb_span image = nb_id_env(&v->env, "APPTAINER_CONTAINER SINGULARITY_CONTAINER", &source);
-	bool told = image.at != NULL && v->mounts.container_root;
+	bool told = image.at != NULL && (v->mounts.container_root || root_is(&v->mounts, image));
 	if (nb_identity_get(id, NB_ID_RUNTIME) != NULL || (!v->mounts.apptainer && !told))
 		return;
 	nb_id_set(id, NB_ID_RUNTIME, nb_span_of("apptainer"), v->mounts.apptainer ? NB_ID_FROM_MOUNTS : source);
@@ -180,8 +201,10 @@ void nb_identity_of(const nb_identity_input *in, nb_identity *ret_id)
 	nb_id_mounts_read(in->file[NB_ID_FILE_MOUNTINFO], nb_id_env(&v.env, "MESOS_SANDBOX", &source), &v.mounts);
 	if (nb_id_environ_contradicts(&v.env, &v.mounts))
 		v.env = (nb_id_environ){ 0 };
-	v.pod = v.mounts.kubernetes || v.mounts.pod.at != NULL || v.mounts.cgroup.pod.at != NULL ||
-		v.cgroup.pod.at != NULL;
+	/* a pod's cgroup alone is no container: the engine's monitor is in it, too */
+	v.pod = v.mounts.kubernetes || v.mounts.pod.at != NULL ||
+		(v.mounts.cgroup.pod.at != NULL && v.mounts.cgroup.id.at != NULL) ||
+		(v.cgroup.pod.at != NULL && v.cgroup.id.at != NULL);
 
 	nb_identity id = { 0 };
 	if (v.pod)

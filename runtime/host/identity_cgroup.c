@@ -125,6 +125,7 @@ void nb_id_cgroup_path(nb_span path, nb_id_cgroup *ret)
 		/* vanilla_proc.cpp: condor_<execute directory>_<slot>@<host> */
 		c.job = nb_span_starts(component, "condor_") && nb_span_contains(component, "@");
 		c.user_made = c.user_made || nb_span_is(component, "user.slice") || nb_span_starts(component, "user@");
+		c.machine = c.machine || (nb_span_starts(component, "machine-") && nb_span_ends(component, ".scope"));
 		kubepods = kubepods || nb_span_contains(component, "kubepods");
 		if (!c.job)
 			taken = i + 1 + take_component(rest, kubepods, &c);
@@ -134,7 +135,8 @@ void nb_id_cgroup_path(nb_span path, nb_id_cgroup *ret)
 
 static unsigned weight(const nb_id_cgroup *c)
 {
-	return 4 * c->depth + (c->pod.at != NULL ? 2 : 0) + (c->orchestrator != NULL || c->runtime != NULL ? 1 : 0);
+	bool other = c->orchestrator != NULL || c->runtime != NULL || c->machine;
+	return 4 * c->depth + (c->pod.at != NULL ? 2 : 0) + (other ? 1 : 0);
 }
 
 void nb_id_cgroup_file(nb_span text, nb_id_cgroup *ret)

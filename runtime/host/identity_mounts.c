@@ -127,9 +127,14 @@ static bool made_by_engine(const mount *mt)
 
 static void root_mount(const mount *mt, nb_id_mounts *m)
 {
-	m->container_root = made_by_engine(mt);
-	m->apptainer = nb_span_contains(mt->options, "/apptainer/mnt/session") ||
+	nb_span capture[NB_ID_CAPTURES];
+	m->root = mt->root;
+	/* Apptainer where it has no overlay: a tree of mounts in its session's tmpfs (layout/layer/underlay) */
+	bool underlay = nb_span_is(mt->type, "tmpfs") && nb_span_is(mt->root, "/underlay");
+	m->apptainer = underlay || nb_span_contains(mt->options, "/apptainer/mnt/session") ||
 		nb_span_contains(mt->options, "/singularity/mnt/session");
+	m->container_root = underlay || made_by_engine(mt);
+	m->machine_root = nb_id_match_tail("machines/%L", mt->root, capture);
 }
 
 static void one_mount(const mount *mt, nb_span sandbox_at, nb_id_mounts *m)

@@ -10,15 +10,21 @@ static void orchestrator(nb_identity *id, const char *name, nb_id_source source)
 
 /* ---- Mesos ------------------------------------------------------------------------------------------------- */
 
-/* Executors that run tasks of other names. A command executor has its task's id (Mesos slave.cpp, getExecutorInfo). */
-static bool executor_is_task(nb_span executor)
+/* The task that an executor's id tells. A command executor has its task's id (Mesos slave.cpp, getExecutorInfo), unless
+ * the framework brought an executor of its own. Aurora has one executor a task, "thermos-" before the task's id, which
+ * ends in an instance and a UUID (MesosTaskFactory.java, TaskIdGenerator.java). */
+static nb_span task_of_executor(nb_span executor, bool custom)
 {
-	/* Marathon's pods and custom executors, Aurora */
+	/* Marathon's pods and custom executors run tasks of other names */
 	static const char *const others[] = { "instance-", "marathon-", "thermos-" };
+	static const size_t prefix = sizeof("thermos-") - 1;
+	nb_span c[NB_ID_CAPTURES];
+	if (executor.n > 0 && nb_id_match("thermos-%A-%U", executor, c) == executor.n)
+		return (nb_span){ executor.at + prefix, executor.n - prefix };
+	bool other = custom || executor.at == NULL || nb_span_is(executor, "default");
 	for (size_t i = 0; i < NB_COUNT(others); i++)
-		if (nb_span_starts(executor, others[i]))
-			return false;
-	return executor.at != NULL && !nb_span_is(executor, "default");
+		other = other || nb_span_starts(executor, others[i]);
+	return other ? (nb_span){ 0 } : executor;
 }
 
 /* "mesos-<uuid>" or, from 0.23 to 1.3, "mesos-<agent>.<uuid>"; the executor's own container adds ".executor". */
@@ -62,8 +68,7 @@ static void mesos_from_environ(const nb_id_evidence *v, bool custom_executor, nb
 	nb_id_set_env(id, NB_ID_MESOS_AGENT, &v->env, "MESOS_SLAVE_ID MESOS_AGENT_ID");
 	nb_id_set_env(id, NB_ID_MESOS_FRAMEWORK, &v->env, "MESOS_FRAMEWORK_ID");
 	nb_span executor = nb_id_env(&v->env, "MESOS_EXECUTOR_ID", &source);
-	if (!custom_executor && executor_is_task(executor))
-		nb_id_set(id, NB_ID_MESOS_TASK, executor, source);
+	nb_id_set(id, NB_ID_MESOS_TASK, task_of_executor(executor, custom_executor), source);
 	nb_id_mounts path = { 0 };
 	nb_span directory = nb_id_env(&v->env, "MESOS_DIRECTORY MESOS_SANDBOX", &source);
 	if (nb_id_mesos_path(directory, &path)) {
@@ -89,8 +94,8 @@ static void mesos(const nb_id_evidence *v, nb_identity *id)
 	/* Only the agent itself sets MESOS_EXECUTOR_ID in a Docker container, and only for an executor that runs in
 	 * it. */
 	bool custom_executor = !containerizer && nb_id_env(&v->env, "MESOS_EXECUTOR_ID", &source).at != NULL;
-	if (m->mesos_parent.at == NULL && !custom_executor && executor_is_task(m->executor))
-		nb_id_set(id, NB_ID_MESOS_TASK, m->executor, NB_ID_FROM_MOUNTS);
+	if (m->mesos_parent.at == NULL)
+		nb_id_set(id, NB_ID_MESOS_TASK, task_of_executor(m->executor, custom_executor), NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_MESOS_CONTAINER, m->mesos, NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_MESOS_AGENT, m->agent, NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_MESOS_FRAMEWORK, m->framework, NB_ID_FROM_MOUNTS);

@@ -24,8 +24,8 @@ static bool exists(const char *path)
 	return stat(path, &st) == 0;
 }
 
-/* Own directory of the hierarchy that has this controller. */
-static bool own_dir(char *text, const char *controller, char mount[NB_FACT_PATH], char own[NB_FACT_PATH])
+/* Process pid's own directory of the hierarchy that has this controller. */
+static bool own_dir(char *text, pid_t pid, const char *controller, char mount[NB_FACT_PATH], char own[NB_FACT_PATH])
 {
 	struct statfs fs;
 	nb_cgroup_line l;
@@ -35,7 +35,7 @@ static bool own_dir(char *text, const char *controller, char mount[NB_FACT_PATH]
 			continue;
 		nb_text t = nb_text_over(mount, NB_FACT_PATH);
 		nb_text_addf(&t, NB_CGROUP_ROOT "%s%s", v2 ? "" : "/", l.controllers);
-		return !t.full && nb_cgroup_find_own(mount, l.path, own);
+		return !t.full && nb_cgroup_find_own(mount, l.path, pid, own);
 	}
 	return false;
 }
@@ -56,7 +56,7 @@ static int patience(const char starter[TEXT])
 	char text[TEXT], mount[NB_FACT_PATH], own[NB_FACT_PATH], found[NB_FACT_PATH], parent[64];
 	struct stat st;
 	memcpy(text, starter, sizeof(text));
-	if (own_dir(text, "memory", mount, own) && nb_cgroup_find_up(mount, own, "htcondor", exists, found))
+	if (own_dir(text, getppid(), "memory", mount, own) && nb_cgroup_find_up(mount, own, "htcondor", exists, found))
 		return LONG;
 	snprintf(parent, sizeof(parent), "/proc/%d", (int)getppid());
 	bool could = exists(NB_CGROUP_ROOT "/cgroup.procs") ||
@@ -71,8 +71,9 @@ static bool has_settled(const char starter[TEXT], const char *controller)
 	char text[TEXT], before[TEXT], mount[NB_FACT_PATH], own[NB_FACT_PATH], old[NB_FACT_PATH];
 	struct stat st;
 	memcpy(before, starter, sizeof(before));
-	if (!read_cgroup(getpid(), text) || !own_dir(text, controller, mount, own) ||
-	    !own_dir(before, controller, mount, old) || nb_streq(own, old))
+	if (!read_cgroup(getpid(), text) || nb_streq(text, starter) ||
+	    !own_dir(text, getpid(), controller, mount, own) || !own_dir(before, getppid(), controller, mount, old) ||
+	    nb_streq(own, old))
 		return false;
 	if (stat(own, &st) == 0 && st.st_uid == geteuid())
 		return true;

@@ -34,9 +34,9 @@ void nb_cgroup_thaw(pid_t pid)
 		return;
 	for (char *at = text; nb_cgroup_next_line(&at, &l);) {
 		static const char v1[] = NB_CGROUP_ROOT "/freezer", v2[] = NB_CGROUP_ROOT;
-		if (nb_cgroup_line_has(&l, "freezer") && nb_cgroup_find_own(v1, l.path, own))
+		if (nb_cgroup_line_has(&l, "freezer") && nb_cgroup_find_own(v1, l.path, pid, own))
 			thaw_up(v1, own, "freezer.self_freezing", "freezer.state", "THAWED");
-		if (l.controllers[0] == '\0' && nb_cgroup_find_own(v2, l.path, own))
+		if (l.controllers[0] == '\0' && nb_cgroup_find_own(v2, l.path, pid, own))
 			thaw_up(v2, own, "cgroup.freeze", "cgroup.freeze", "0");
 	}
 }

@@ -52,7 +52,8 @@ static uint64_t v1_oom_kills(int dir, int depth)
 {
 	enum { DEEPEST = 16 };
 	uint64_t sum = counted(dir, "memory.oom_control", "oom_kill");
-	int again = depth < DEEPEST ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	bool lists = depth < DEEPEST && nb_cgroup_has_children_beside(dir, 0);
+	int again = lists ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *list = again >= 0 ? fdopendir(again) : NULL;
 	for (struct dirent *d; list != NULL && (d = readdir(list)) != NULL;) {
 		if (d->d_type != DT_DIR || d->d_name[0] == '.')
@@ -65,6 +66,21 @@ static uint64_t v1_oom_kills(int dir, int depth)
 	return sum;
 }
 
+/* io.stat: a line a disk, "8:0 rbytes=1 wbytes=2 ..."; the sum of what stands behind the word. */
+static uint64_t summed(int dirfd, const char *name, const char *word)
+{
+	char text[8192];
+	uint64_t sum = 0;
+	ssize_t n = dirfd >= 0 ? nb_read_file(dirfd, name, text, sizeof(text)) : -1;
+	for (const char *p = n > 0 ? strstr(text, word) : NULL; p != NULL; p = strstr(p, word)) {
+		uint64_t v = 0;
+		for (p += strlen(word); *p >= '0' && *p <= '9'; p++)
+			v = v * 10 + (uint64_t)(*p - '0');
+		sum += v;
+	}
+	return sum;
+}
+
 static void memory_usage(nb_life *life, const nb_cgroup *g)
 {
 	if (g->controller == NB_CONTROLLERS) {
@@ -74,7 +90,10 @@ static void memory_usage(nb_life *life, const nb_cgroup *g)
 		return;
 	}
 	life->memory_peak = number_in(g->lock, "memory.max_usage_in_bytes");
-	life->oom_kills = g->lock >= 0 ? v1_oom_kills(g->lock, 0) : 0;
+	NB_OWN_FD int payload = g->below ? openat(g->lock, "payload", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	life->oom_kills = g->lock >= 0 ? v1_oom_kills(payload >= 0 ? payload : g->lock, 0) : 0;
+	if (payload >= 0)
+		life->oom_kills += counted(g->lock, "memory.oom_control", "oom_kill");
 	/* failcnt stays 0 on new kernels; a charge comes in batches, so the peak stays a little below the limit. */
 	uint64_t limit = number_in(g->lock, "memory.limit_in_bytes");
 	life->over_limit = life->memory_peak + (1u << 20) >= limit;
@@ -88,7 +107,10 @@ void nb_cgroups_usage(nb_keeper *k)
 			memory_usage(&k->life, g);
 		if (g->controller == NB_CTRL_PIDS || g->controller == NB_CONTROLLERS)
 			k->life.pids_refused = refused_forks(g);
-		if (g->controller == NB_CONTROLLERS)
+		if (g->controller == NB_CONTROLLERS) {
 			k->life.pids_peak = number_in(g->lock, "pids.peak");
+			k->life.io_read = summed(g->lock, "io.stat", " rbytes=");
+			k->life.io_written = summed(g->lock, "io.stat", " wbytes=");
+		}
 	}
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,8 +65,17 @@ static bool remove_dir(int parent, const char *name, int tries)
 	return false;
 }
 
+bool nb_cgroup_has_children_beside(int dir, unsigned own)
+{
+	enum { NONE = 2 };
+	struct stat st;
+	return fstat(dir, &st) == 0 && st.st_nlink != NONE + own;
+}
+
 static bool first_child(int dir, char name[static NAME_MAX + 1])
 {
+	if (!nb_cgroup_has_children_beside(dir, 0))
+		return false;
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = again >= 0 ? fdopendir(again) : NULL;
 	bool found = false;
@@ -112,6 +122,8 @@ void nb_cgroups_remove(nb_keeper *k)
 {
 	for (; k->cgroup_count > 0; k->cgroup_count--) {
 		nb_cgroup *g = &k->cgroups[k->cgroup_count - 1];
+		if (g->below)
+			unlinkat(g->lock, "payload", AT_REMOVEDIR); /* nearly always all there is, and empty */
 		if (g->lock >= 0)
 			remove_below(g->lock, !k->plan->has_pid_namespace, WAIT);
 		remove_dir(AT_FDCWD, g->dir, WAIT);
@@ -145,7 +157,10 @@ void nb_cgroups_sweep(const nb_keeper *k)
 		const char *own = nb_basename(k->cgroups[i].dir);
 		nb_text t = nb_text_over(parent, sizeof(parent));
 		nb_text_add_bytes(&t, k->cgroups[i].dir, (size_t)(own - k->cgroups[i].dir));
-		DIR *list = opendir(parent);
+		NB_OWN_FD int dir = openat(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *list = dir >= 0 && nb_cgroup_has_children_beside(dir, 1) ? fdopendir(dir) : NULL;
+		if (list != NULL)
+			dir = -1;
 		for (struct dirent *d; list != NULL && (d = readdir(list)) != NULL;)
 			if (is_box_name(d->d_name) && !nb_streq(d->d_name, own))
 				sweep_one(dirfd(list), d->d_name);

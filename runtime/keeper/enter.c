@@ -161,6 +161,8 @@ static void pass_signal(visit *v)
 	if (read(v->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	int signal = (int)info.ssi_signo;
+	if (info.ssi_code == SI_USER && (pid_t)info.ssi_pid == getpid())
+		return; /* a write of our own failed */
 	const nb_message says = { .kind = NB_SAYS_SIGNAL, .status = signal };
 	if (nb_terminal_signal(v->terminal, signal) || signal == SIGCHLD || nb_forwarded_signal(signal) == 0)
 		return;

@@ -89,6 +89,10 @@ int nb_cgroup_make_own(nb_keeper *k, nb_cgroup *g, nb_error *e);
 int nb_keeper_begin_life(nb_keeper *k, const nb_plan *plan, nb_error *e);
 /* k->life.identity */
 void nb_keeper_load_identity(nb_keeper *k);
+/* What the kernel and root's files tell of the user, the parent, the cgroup and the image: into life. Best effort. */
+void nb_keeper_look_around(nb_keeper *k);
+/* The repository at `path`, which somebody has just looked at: its revision into life. */
+void nb_keeper_note_cvmfs(nb_keeper *k, const char *path);
 /* A record of a start that was refused before its start record; refusals are counted. Best effort: what goes wrong here
  * changes nothing of the refusal. */
 void nb_keeper_record_refusal(nb_keeper *k, const nb_error *why);
@@ -105,6 +109,9 @@ void nb_cgroups_kill(const nb_keeper *k);
 void nb_cgroups_usage(nb_keeper *k);
 /* What killed keepers left beside our own directories. */
 void nb_cgroups_sweep(const nb_keeper *k);
+/* Are there cgroups below an open one, beside so many of our own? A cgroup file system counts them in the directory's
+ * links (fs/kernfs/inode.c: 2 and one for each); to list its control files costs more than to remove it. */
+bool nb_cgroup_has_children_beside(int dir, unsigned own);
 
 /* Told at the end, never longer than this. */
 #define NB_CHIRP_WITHIN_NS 1000000000u

@@ -37,9 +37,37 @@ int nb_keep_audit_open(nb_keeper *k, const nb_row *row, nb_error *e)
 	return nb_fail_add(e, " (the policy refuses payloads without a record, %s)", nb_plan_text(p, row->why));
 }
 
+/* head and event, no text longer than `most` (0: as the record allows). A collector has to find room in the line, too.
+ */
+static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *head, nb_text *event, nb_error *e)
+{
+	static const char cut[] = ",\"truncated\":true"; /* into "nestbox", which is the last object and open */
+	head->used = event->used = 0;
+	head->full = event->full = head->cut = event->cut = false;
+	head->json_most = event->json_most = most;
+	if (record(&k->life, head, event, e) != 0)
+		return -1;
+	if (head->cut || event->cut)
+		nb_text_add(head, cut);
+	return !head->full && head->used + event->used <= NB_COLLECT_TEXT_MAX
+		       ? 0
+		       : nb_fail(e, NB_BUG, 0, "an audit record is too long");
+}
+
+/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter, though never
+ * a digest or an id of those that have a fixed length. */
+static int compose_to_fit(nb_keeper *k, nb_record_fn *record, nb_text *head, nb_text *event, nb_error *e)
+{
+	static const size_t most[] = { 0, 256, 96 };
+	int result = -1;
+	for (size_t i = 0; result != 0 && i < NB_COUNT(most) && (i == 0 || e->class == NB_BUG); i++)
+		result = compose(k, record, most[i], head, event, e);
+	return result;
+}
+
 int nb_keeper_record(nb_keeper *k, nb_record_fn *record, const char *action, bool may_use_reserve, nb_error *e)
 {
-	enum { EVENT = 1024, EVENT_MOST = 4096, JOB = 256 };
+	enum { EVENT_MOST = 8192, JOB = 256 };
 	char job[JOB];
 	const nb_ad *ad = &k->plan->request->job;
 	if (k->sinks.count == 0)
@@ -47,11 +75,10 @@ int nb_keeper_record(nb_keeper *k, nb_record_fn *record, const char *action, boo
 	NB_OWN_MEM char *memory = malloc(EVENT_MOST + NB_AUDIT_LINE_MAX);
 	if (memory == NULL)
 		return nb_fail(e, NB_HOST, errno, "cannot get memory for an audit record");
-	nb_text event = nb_text_over(memory, EVENT_MOST),
-		head = nb_text_over(memory + EVENT_MOST, NB_AUDIT_LINE_MAX - NB_AUDIT_CHAIN_MAX - EVENT);
+	nb_text event = nb_text_over(memory, EVENT_MOST), head = nb_text_over(memory + EVENT_MOST, NB_AUDIT_LINE_MAX);
 	k->life.audit_note = k->sinks.note;
 	k->life.audit_missing = k->sinks.missing;
-	if (record(&k->life, &head, &event, e) != 0)
+	if (compose_to_fit(k, record, &head, &event, e) != 0)
 		return -1;
 	bool has_job = !nb_sinks_are_plain(&k->sinks) && ad->text != NULL &&
 		       nb_ad_text(ad, "GlobalJobId", job, sizeof(job));
@@ -61,30 +88,37 @@ int nb_keeper_record(nb_keeper *k, nb_record_fn *record, const char *action, boo
 	return nb_sinks_append(&k->sinks, head.at, event.at, &about, e);
 }
 
+typedef struct identity_memory {
+	nb_identity id;
+	char text[16384], input[262144];
+} identity_memory;
+
 /* What root wrote down at the container's start; without it what the kernel tells (container id, Mesos task from the
  * mounts). */
 void nb_keeper_load_identity(nb_keeper *k)
 {
 	static const char path[] = NB_RUNDIR "/identity";
-	enum { MOST = 16384, INPUT = 262144 };
 	nb_error ignored;
-	NB_OWN_FD int fd = nb_open_trusted(path, 0, &ignored);
-	char *text = calloc(1, MOST);
-	ssize_t n = fd >= 0 && text != NULL ? nb_read_fd(fd, text, MOST) : -1;
-	NB_OWN_MEM char *input = fd < 0 ? malloc(INPUT) : NULL;
-	NB_OWN_MEM nb_identity *id = fd < 0 ? malloc(sizeof(*id)) : NULL;
 	nb_identity_input in;
-	if (text != NULL && input != NULL && id != NULL && nb_identity_gather(NULL, input, INPUT, &in, &ignored) == 0) {
-		nb_text t = nb_text_over(text, MOST);
+	ssize_t n = -1;
+	NB_OWN_FD int fd = nb_open_trusted(path, 0, &ignored);
+	NB_OWN_MEM identity_memory *m = malloc(sizeof(*m));
+	if (m == NULL)
+		return;
+	if (fd >= 0) {
+		n = nb_read_fd(fd, m->text, sizeof(m->text));
+	} else if (nb_identity_gather(NULL, m->input, sizeof(m->input), &in, &ignored) == 0) {
+		nb_text t = nb_text_over(m->text, sizeof(m->text));
 		in.environ_is_jobs = true;
-		nb_identity_of(&in, id);
-		nb_identity_print(id, NB_ID_CLASSAD, &t);
+		nb_identity_of(&in, &m->id);
+		nb_identity_print(&m->id, NB_ID_CLASSAD, &t);
 		n = (ssize_t)t.used;
 	}
-	if (n > 0 && nb_ad_check(text, (size_t)n, path, &ignored) == 0)
-		k->life.identity = (nb_ad){ .text = text, .size = (size_t)n };
-	else
-		free(text);
+	char *kept = n > 0 && nb_ad_check(m->text, (size_t)n, path, &ignored) == 0 ? malloc((size_t)n + 1) : NULL;
+	if (kept == NULL)
+		return;
+	memcpy(kept, m->text, (size_t)n + 1);
+	k->life.identity = (nb_ad){ .text = kept, .size = (size_t)n };
 }
 
 int nb_keeper_init_failed(const nb_keeper *k, nb_error *e)
@@ -148,6 +182,7 @@ int nb_keep_audit_start(nb_keeper *k, const nb_row *row, nb_error *e)
 	(void)row;
 	k->life.init = k->init;
 	nb_keeper_load_identity(k); /* here, while pid 1 builds the box */
+	nb_keeper_look_around(k);
 	if (k->plan->policy->hash_executable && receive_hash(k, e) != 0)
 		return -1;
 	bool must = k->plan->policy->on_audit_failure == NB_ON_FAILURE_REFUSE;
@@ -268,6 +303,10 @@ static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *fail
 	k->life.ended_ns = nb_now_realtime_ns();
 	k->life.cpu_user_ns = nanoseconds(k->usage.ru_utime);
 	k->life.cpu_system_ns = nanoseconds(k->usage.ru_stime);
+	if (k->life.io_read == 0 && k->life.io_written == 0) { /* no cgroup that counts them */
+		k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): of that size, on Linux */
+		k->life.io_written = (uint64_t)k->usage.ru_oublock * 512;
+	}
 	if (failed != NULL && !k->recorded) {
 		nb_keeper_record_refusal(k, failed);
 	} else if (k->life.init != 0) {
@@ -292,7 +331,7 @@ static void settle(nb_keeper *k)
 
 int nb_keeper_run(const nb_plan *plan, const char *libexecdir, nb_outcome *ret_outcome, nb_error *e)
 {
-	NB_OWN_MEM nb_keeper *k = calloc(1, sizeof(*k));
+	nb_keeper *k = nb_pages(sizeof(*k));
 	nb_outcome outcome = { .ran = false };
 	if (k == NULL)
 		return nb_fail(e, NB_HOST, errno, "cannot get memory");

@@ -31,8 +31,10 @@ static void describe(const nb_keeper *k, nb_text *t)
 	for (uint32_t i = 0; i < k->cgroup_count; i++) {
 		const nb_cgroup *g = &k->cgroups[i];
 		for (uint32_t c = 0; c < NB_CONTROLLERS; c++)
-			if (g->controller == c || g->controller == NB_CONTROLLERS)
-				nb_text_addf(t, ",\"%s\":\"%s\"", names[c], g->dir);
+			if (g->controller == c || g->controller == NB_CONTROLLERS) {
+				nb_text_addf(t, ",\"%s\":", names[c]);
+				nb_text_add_json(t, g->dir, SIZE_MAX); /* systemd's names have backslashes */
+			}
 	}
 	nb_text_add(t, "}\n");
 }

@@ -20,8 +20,10 @@ int nb_keep_cvmfs_touch(nb_keeper *k, const nb_row *row, nb_error *e)
 	const char *path = nb_plan_text(k->plan, row->a);
 	NB_OWN_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
-	if (fd >= 0 && fstatat(fd, ".", &st, 0) == 0)
+	if (fd >= 0 && fstatat(fd, ".", &st, 0) == 0) {
+		nb_keeper_note_cvmfs(k, path);
 		return 0;
+	}
 	return (row->flags & NB_ROW_REQUIRED) == 0
 		       ? 0
 		       : nb_fail(e, NB_HOST, errno,
@@ -162,12 +164,21 @@ static int receive_report(nb_keeper *k, nb_error *e)
 	return -1;
 }
 
+/* Pid 1 has let go of its end, and said nothing before. */
+static bool is_gone(int channel)
+{
+	char word;
+	return recv(channel, &word, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static int start_and_meet(nb_keeper *k, bool into_cgroup, nb_error *e)
 {
 	if (start(k, into_cgroup, e) != 0)
 		return -1;
-	if (k->plan->keeper_maps && write_maps(k, e) != 0)
+	if (k->plan->keeper_maps && write_maps(k, e) != 0) {
+		k->silent = is_gone(k->channel);
 		return -1;
+	}
 	nb_keeper_find_chirp(k);
 	return receive_report(k, e);
 }

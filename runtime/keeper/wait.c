@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,16 +87,12 @@ static bool may_end(int signal)
 	       signal != SIGWINCH;
 }
 
-/* The worker's own file alone: a name service that does not answer holds no keeper up. */
-static void name_of(uid_t uid, char *out, size_t size)
+static nb_stop stop_by(const nb_life *life, const struct signalfd_siginfo *info)
 {
-	FILE *file = fopen("/etc/passwd", "re");
-	nb_text name = nb_text_over(out, size);
-	for (struct passwd *p; file != NULL && name.used == 0 && (p = fgetpwent(file)) != NULL;)
-		if (p->pw_uid == uid)
-			nb_text_add(&name, p->pw_name);
-	if (file != NULL)
-		fclose(file);
+	return (nb_stop){ .signal = (int)info->ssi_signo,
+			  .pid = (pid_t)info->ssi_pid,
+			  .uid = info->ssi_uid,
+			  .since_ns = life->stop.signal != 0 ? life->stop.since_ns : nb_now_realtime_ns() };
 }
 
 /* Sender and uid are the kernel's word (SI_USER), and so is who marked the box's file: nestbox kill, before its first
@@ -109,8 +104,8 @@ static void note_kill(nb_keeper *k, const struct signalfd_siginfo *info)
 	    !nb_registry_marked_by(&k->registered, (pid_t)info->ssi_pid))
 		return;
 	life->cut = NB_END_ADMINISTRATOR;
-	life->stop = (nb_stop){ .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid };
-	name_of(info->ssi_uid, life->stop.name, sizeof(life->stop.name));
+	life->stop = stop_by(life, info);
+	nb_user_name(info->ssi_uid, life->stop.name, sizeof(life->stop.name));
 }
 
 int nb_keeper_signal(nb_keeper *k)
@@ -119,11 +114,14 @@ int nb_keeper_signal(nb_keeper *k)
 	if (read(k->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
 	int signal = (int)info.ssi_signo;
+	/* A write of our own failed (SIGPIPE, SIGXFSZ): nobody means the payload. */
+	if (info.ssi_code == SI_USER && (pid_t)info.ssi_pid == getpid())
+		return 0;
 	note_kill(k, &info);
 	if (nb_terminal_signal(k->terminal, signal) || signal == SIGCHLD || nb_forwarded_signal(signal) == 0)
 		return 0;
 	if (may_end(signal) && k->life.cut != NB_END_ADMINISTRATOR)
-		k->life.stop = (nb_stop){ .signal = signal, .pid = (pid_t)info.ssi_pid, .uid = info.ssi_uid };
+		k->life.stop = stop_by(&k->life, &info);
 	return signal;
 }
 

@@ -40,11 +40,14 @@ static int parse(int argc, char **argv, options *o, nb_error *e)
 		bool found = false;
 		if (nb_streq(argv[i], "--help") || nb_streq(argv[i], "-h"))
 			return o->help = true, 0;
-		for (size_t k = 0; k < NB_COUNT(known) && !found && i + 1 < argc; k++)
-			if (nb_streq(argv[i], known[k].name)) {
-				*known[k].value = argv[++i];
-				found = true;
-			}
+		for (size_t k = 0; k < NB_COUNT(known) && !found; k++) {
+			size_t n = strlen(known[k].name);
+			if (strncmp(argv[i], known[k].name, n) != 0 || (argv[i][n] != '=' && argv[i][n] != '\0'))
+				continue;
+			found = argv[i][n] == '=' || i + 1 < argc;
+			if (found)
+				*known[k].value = argv[i][n] == '=' ? argv[i] + n + 1 : argv[++i];
+		}
 		if (!found)
 			return nb_fail(e, NB_REQUEST, 0,
 				       "'%.60s' is not understood, or lacks its value; 'nestbox metrics --help' tells "

@@ -25,12 +25,13 @@ static void begin(const writer *w, kind k, const char *name, const char *help)
 		w->openmetrics ? open[k] : classic[k]);
 }
 
-/* Printable ASCII without what the formats escape: nobody's text ends a label or a line. */
+/* Printable ASCII: nobody's text ends a label or a line. Both formats escape these two so; cgroups of systemd's have
+ * backslashes in their names, and are joined by them. */
 static void put_label(FILE *out, const char *separator, const char *name, const char *value)
 {
 	fprintf(out, "%s%s=\"", separator, name);
 	for (const char *p = value; *p != '\0'; p++)
-		fputc(*p >= ' ' && *p <= '~' && *p != '"' && *p != '\\' ? *p : '?', out);
+		fprintf(out, "%s%c", *p == '"' || *p == '\\' ? "\\" : "", *p >= ' ' && *p <= '~' ? *p : '?');
 	fputc('"', out);
 }
 
@@ -56,10 +57,14 @@ static const box_metric box_metrics[] = {
 	{ COUNTER, true, USAGE(throttled_ns), "nestbox_box_cpu_throttled_seconds",
 	  "Time for which a running box's CPU quota held it back." },
 	{ GAUGE, false, USAGE(memory), "nestbox_box_memory_bytes", "Memory that a running box uses." },
+	{ GAUGE, false, USAGE(memory_anon), "nestbox_box_memory_anon_bytes", "Of it, what is no file's page." },
 	{ GAUGE, false, USAGE(memory_peak), "nestbox_box_memory_peak_bytes", "The most that it has used." },
 	{ GAUGE, false, ENTRY(memory), "nestbox_box_memory_limit_bytes", "Its memory limit." },
 	{ GAUGE, false, USAGE(pids), "nestbox_box_pids", "Tasks of a running box." },
 	{ GAUGE, false, ENTRY(pids), "nestbox_box_pids_limit", "Its limit of tasks." },
+	{ COUNTER, false, USAGE(io_read), "nestbox_box_io_read_bytes", "What a running box has read from disks." },
+	{ COUNTER, false, USAGE(io_written), "nestbox_box_io_written_bytes",
+	  "What a running box has written to disks." },
 	{ COUNTER, false, USAGE(oom_kills), "nestbox_box_oom_kills", "Kills for a running box's memory limit." },
 };
 

@@ -22,6 +22,13 @@ static inline const char *nb_plan_command(const nb_plan *p)
 	return p->prepend[0] ? p->prepend[0] : p->request->argv[0];
 }
 
+int nb_plan_user(nb_plan *p, nb_error *e); /* the payload's ids, and how the box comes to them */
+/* In a user namespace groups can't be dropped (user_namespaces(7)): who has one that the site excludes is refused. */
+int nb_plan_groups(const nb_plan *p, nb_error *e);
+/* No signal to, no look into, no abstract socket of a process beyond the box: Landlock with its scopes. */
+bool nb_plan_is_scoped(const nb_plan *p);
+int nb_plan_proc(nb_plan *p, nb_error *e);      /* fills p->proc and p->has_pid_namespace */
+int nb_plan_rules(nb_plan *p, nb_error *e);     /* fills p->rules */
 int nb_plan_limits(nb_planner *w, nb_error *e); /* fills p->limits, adds the cgroup rows */
 /* The payload's own part of the cgroup tree. made: cgroups so far. */
 bool nb_plan_delegates(const nb_plan *p);

@@ -5,8 +5,9 @@
 #include <string.h>
 
 enum { MARGIN_PART = 16 }; /* of the slot's memory: the margin's most */
-/* The first three are a cgroup's, the others the keeper's own. */
-typedef enum kind { MEMORY, CPU, PIDS, DISK, WALL_TIME, KINDS } kind;
+/* The first three are a controller's each, the last two go into one file of another's, the others are the keeper's own.
+ */
+typedef enum kind { MEMORY, CPU, PIDS, DISK, WALL_TIME, IO_READ, IO_WRITE, KINDS } kind;
 enum { CGROUP_KINDS = PIDS + 1 };
 
 static void lower(uint64_t *value, uint32_t *why, uint64_t candidate, uint32_t candidate_why)
@@ -62,11 +63,10 @@ static int policy_value(nb_planner *w, const nb_policy_limit *l, kind k, uint64_
 static int all_sources(nb_planner *w, kind k, uint64_t asked, uint64_t *value, uint32_t *why, nb_error *e)
 {
 	const nb_policy *policy = w->p->policy;
-	const nb_policy_limit *site[KINDS] = { [MEMORY] = &policy->memory,
-					       [CPU] = &policy->cpu,
-					       [PIDS] = &policy->pids,
-					       [DISK] = &policy->disk,
-					       [WALL_TIME] = &policy->wall_time };
+	const nb_policy_limit *site[KINDS] = { [MEMORY] = &policy->memory,       [CPU] = &policy->cpu,
+					       [PIDS] = &policy->pids,           [DISK] = &policy->disk,
+					       [WALL_TIME] = &policy->wall_time, [IO_READ] = &policy->io_read,
+					       [IO_WRITE] = &policy->io_write };
 	if (policy_value(w, site[k], k, value, why, e) != 0)
 		return -1;
 	for (uint32_t i = 0; i < policy->rules.count; i++) {
@@ -76,7 +76,7 @@ static int all_sources(nb_planner *w, kind k, uint64_t asked, uint64_t *value, u
 							   [PIDS] = &rule->pids,
 							   [DISK] = &rule->disk,
 							   [WALL_TIME] = &rule->wall_time };
-		if (w->p->rules[i] && policy_value(w, narrower[k], k, value, why, e) != 0)
+		if (w->p->rules[i] && narrower[k] != NULL && policy_value(w, narrower[k], k, value, why, e) != 0)
 			return -1;
 	}
 	lower(value, why, asked, nb_put(w, "the command line"));
@@ -132,6 +132,8 @@ static uint32_t file_value(nb_planner *w, const file_row *f, const nb_limit_plan
 	case PIDS: /* the box's pid 1 is one of them */
 	case DISK:
 	case WALL_TIME:
+	case IO_READ:
+	case IO_WRITE:
 	case KINDS:
 	default: return nb_putf(w, "%llu", (unsigned long long)l->pids + 1);
 	}
@@ -241,6 +243,50 @@ static void add_watches(nb_planner *w)
 	disk->m = w->p->policy->disk_interval_ns;
 }
 
+static uint32_t io_value(nb_planner *w)
+{
+	char memory[96];
+	nb_text t = nb_text_over(memory, sizeof(memory));
+	const struct {
+		const char *name;
+		uint64_t value;
+	} parts[] = { { " rbps=", w->p->limits.io_read }, { " wbps=", w->p->limits.io_write } };
+	nb_text_add(&t, w->p->host->scratch_disk);
+	for (size_t i = 0; i < NB_COUNT(parts); i++) {
+		nb_text_add(&t, parts[i].name);
+		if (parts[i].value != 0)
+			nb_text_add_u64(&t, parts[i].value);
+		else
+			nb_text_add(&t, "max");
+	}
+	nb_text_add(&t, " riops=max wiops=max"); /* as the kernel says it again */
+	return nb_put(w, memory);
+}
+
+/* Of the disk that the job writes to; a slot has no share of it, so that without one only limits.required true refuses.
+ */
+static int add_io(nb_planner *w, const wanted *l, uint64_t *made, nb_error *e)
+{
+	const nb_policy *policy = w->p->policy;
+	const nb_host *h = w->p->host;
+	uint32_t why = l[IO_READ].value != 0 ? l[IO_READ].why : l[IO_WRITE].why;
+	if (w->p->limits.io_read == 0 && w->p->limits.io_write == 0)
+		return 0;
+	if (h->cgroup.io[0] != '\0' && h->scratch_disk[0] != '\0') {
+		if (*made == 0)
+			nb_plan_add_cgroup(w, h->cgroup.io, NB_CONTROLLERS, why);
+		*made = 1;
+		nb_add(w, NB_STEP_CGROUP_LIMIT, nb_put(w, "io.max"), io_value(w), why, NB_ROW_REQUIRED);
+		return 0;
+	}
+	if (policy->limits_required != NB_LIMITS_ALWAYS)
+		return 0;
+	nb_fail(e, NB_HOST, 0, "cannot limit io: %s (the site must act)",
+		h->cgroup.io[0] == '\0' ? "no cgroup v2 with the io controller is delegated to this user"
+					: "the scratch directory is on no disk that the kernel could limit");
+	return nb_fail_source(e, nb_policy_text(policy, policy->limits_why));
+}
+
 int nb_plan_limits(nb_planner *w, nb_error *e)
 {
 	const nb_request *r = w->p->request;
@@ -256,6 +302,8 @@ int nb_plan_limits(nb_planner *w, nb_error *e)
 					.pids = l[PIDS].value,
 					.disk = l[DISK].value,
 					.wall_time_ns = l[WALL_TIME].value,
+					.io_read = r->scratch != NULL ? l[IO_READ].value : 0,
+					.io_write = r->scratch != NULL ? l[IO_WRITE].value : 0,
 					.memory_why = l[MEMORY].why,
 					.cpu_why = l[CPU].why,
 					.pids_why = l[PIDS].why,
@@ -265,6 +313,8 @@ int nb_plan_limits(nb_planner *w, nb_error *e)
 	for (unsigned k = 0; k < CGROUP_KINDS; k++)
 		if (add_controller(w, (kind)k, &l[k], &made, e) != 0)
 			return -1;
+	if (add_io(w, l, &made, e) != 0)
+		return -1;
 	add_watches(w);
 	return nb_plan_delegate(w, made, e);
 }

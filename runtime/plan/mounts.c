@@ -101,10 +101,10 @@ static int bind_rows(nb_planner *w, nb_error *e)
 }
 
 /* The part of a path before its last component. */
-static void parent_of(const char *path, char out[NB_FACT_PATH])
+static void parent_of(const char *path, char out[NB_FACT_LONG_PATH])
 {
 	size_t n = (size_t)(strrchr(path, '/') - path);
-	n = n < NB_FACT_PATH ? n : 0;
+	n = n < NB_FACT_LONG_PATH ? n : 0;
 	memcpy(out, path, n);
 	out[n] = '\0';
 }
@@ -117,24 +117,40 @@ static bool is_shared_tmp(const char *path)
 /* The job's own directory stays at its path; the directory that holds those of all jobs is hidden. HTCondor up to 24.7:
  * EXECUTE/dir_N; from 24.8 (STARTER_NESTED_SCRATCH): EXECUTE/dir_N/scratch, with the Chirp configuration in
  * EXECUTE/dir_N/user. */
+static bool is_nested(const char *scratch, const char *dir)
+{
+	return nb_streq(nb_basename(scratch), "scratch") && nb_starts_with(nb_basename(dir), "dir_");
+}
+
+/* The job's directories at `target`: their own place, or the one that the starter names. */
+static void scratch_at(nb_planner *w, const char *target, uint32_t why)
+{
+	const char *source = w->p->request->scratch;
+	char from[NB_FACT_PATH], to[NB_FACT_PATH];
+	parent_of(source, from);
+	parent_of(target, to);
+	add_mount(w, source, target, why, NB_ROW_REQUIRED | NB_ROW_OWN_DIR);
+	if (w->p->request->verb == NB_VERB_WRAP && is_nested(source, from))
+		add_mount(w, nb_plan_text(w->p, nb_putf(w, "%s/user", from)),
+			  nb_plan_text(w->p, nb_putf(w, "%s/user", to)), why, NB_ROW_READ_ONLY | NB_ROW_OWN_DIR);
+}
+
 static void scratch_rows(nb_planner *w)
 {
 	const nb_request *r = w->p->request;
-	char dir[NB_FACT_PATH], execute[NB_FACT_PATH];
+	char dir[NB_FACT_LONG_PATH], execute[NB_FACT_LONG_PATH];
 	if (r->scratch == NULL)
 		return;
-	uint32_t why = nb_put(w, r->verb == NB_VERB_WRAP ? "_CONDOR_SCRATCH_DIR" : "--scratch");
-	add_mount(w, r->scratch, r->scratch, why, NB_ROW_REQUIRED | NB_ROW_OWN_DIR);
+	uint32_t why = nb_put(w, r->verb == NB_VERB_WRAP ? "_CONDOR_SCRATCH_DIR" : "--job-dir");
+	if (r->scratch_named != NULL)
+		scratch_at(w, r->scratch_named, why);
+	scratch_at(w, r->scratch, why);
 	if (r->verb != NB_VERB_WRAP)
 		return;
 	parent_of(r->scratch, dir);
 	memcpy(execute, dir, sizeof(dir));
-	if (nb_streq(nb_basename(r->scratch), "scratch") && nb_starts_with(nb_basename(dir), "dir_")) {
+	if (is_nested(r->scratch, dir))
 		parent_of(dir, execute);
-		nb_row *user = nb_add(w, NB_STEP_MOUNT, nb_putf(w, "%s/user", dir), nb_putf(w, "%s/user", dir), why,
-				      NB_ROW_READ_ONLY);
-		user->flags |= NB_ROW_OWN_DIR;
-	}
 	if (!is_shared_tmp(execute))
 		nb_add(w, NB_STEP_EXECUTE, nb_put(w, execute), nb_put(w, r->scratch),
 		       nb_put(w, "other jobs' directories"), NB_ROW_REQUIRED);
@@ -171,6 +187,18 @@ static void tmp_rows(nb_planner *w)
 	nb_add(w, NB_STEP_TMP, nb_put(w, "/var/tmp"), 0, why, NB_ROW_REQUIRED | NB_ROW_SHARE);
 }
 
+/* -S, as in Singularity: a directory of the box's own. Each has the size that the policy gives to /tmp. */
+static void own_dir_rows(nb_planner *w)
+{
+	const nb_request *r = w->p->request;
+	uint32_t why = r->own_dir_count ? nb_put(w, "--scratch") : 0;
+	for (uint32_t i = 0; i < r->own_dir_count; i++) {
+		nb_row *row = nb_add(w, NB_STEP_TMP, nb_put(w, r->own_dirs[i]), 0, why, NB_ROW_REQUIRED | NB_ROW_ALONE);
+		row->n = w->p->policy->tmp_bytes;
+		row->m = w->p->policy->tmp_inodes;
+	}
+}
+
 static void cover_rows(nb_planner *w)
 {
 	const nb_plan *p = w->p;
@@ -180,6 +208,7 @@ static void cover_rows(nb_planner *w)
 	tmp_rows(w);
 	policy_rows(w);
 	scratch_rows(w);
+	own_dir_rows(w);
 	nb_plan_features_passed(w);
 	if (!p->image_is_worker)
 		image_rows(w);

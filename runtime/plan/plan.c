@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
-#include <fnmatch.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { NOBODY = 65534 };
 _Static_assert((int)NB_ASKED_NESTED == (int)NB_PROFILE_NESTED && (int)NB_ASKED_STRICT == (int)NB_PROFILE_STRICT,
 	       "the command line's profiles are the policy's");
 
@@ -55,90 +53,6 @@ nb_row *nb_add(nb_planner *w, nb_step step, uint32_t a, uint32_t b, uint32_t why
 	return row;
 }
 
-/* Which rules hold. What the job says about itself can only narrow what it may do, so a forged ad gains nothing. */
-static int match_rules(nb_plan *p, nb_error *e)
-{
-	const nb_policy *policy = p->policy;
-	if (policy->rules.count > NB_COUNT(p->rules))
-		return nb_fail(e, NB_POLICY, 0, "the policy has more than %zu rules: the site must shorten it",
-			       NB_COUNT(p->rules));
-	for (uint32_t i = 0; i < policy->rules.count; i++) {
-		const nb_policy_rule *rule = NB_POLICY_AT(policy, rules, i, nb_policy_rule);
-		bool all = p->request->verb == NB_VERB_WRAP;
-		for (uint32_t k = 0; all && k < rule->when.count; k++) {
-			const nb_policy_condition *c = nb_policy_item(policy, rule->when, k, sizeof(*c));
-			char value[1024];
-			all = nb_ad_text(&p->request->job, nb_policy_text(policy, c->attribute), value,
-					 sizeof(value)) &&
-			      fnmatch(nb_policy_text(policy, c->pattern), value, 0) == 0;
-		}
-		p->rules[i] = all;
-	}
-	return 0;
-}
-
-/* Root's payload: what was asked, else who called sudo, else nobody. */
-static void choose_user(nb_plan *p)
-{
-	const nb_request *r = p->request;
-	const nb_host *h = p->host;
-	if (r->user_given) {
-		p->uid = r->uid;
-		p->gid = r->gid;
-	} else if (r->as_root) {
-		p->uid = p->gid = 0;
-	} else {
-		p->uid = h->sudo_uid ? h->sudo_uid : NOBODY;
-		p->gid = h->sudo_uid ? h->sudo_gid : NOBODY;
-	}
-}
-
-/* The payload's ids, and how the box comes to them. */
-static int decide_user(nb_plan *p, nb_error *e)
-{
-	const nb_request *r = p->request;
-	const nb_host *h = p->host;
-	p->uid = h->uid;
-	p->gid = h->gid;
-	p->user_namespace = h->uid != 0 || !h->sys_admin;
-	if (h->uid != 0 && (r->user_given || r->as_root))
-		return nb_fail(e, NB_REQUEST, 0,
-			       "only root can choose the payload's user: leave out --user and --as-root");
-	if (h->uid != 0)
-		return 0;
-	if (r->verb == NB_VERB_WRAP)
-		return nb_fail(
-			e, NB_HOST, 0,
-			"the job would run as uid 0: the site must give its slots users (SLOT1_USER, or daemons as "
-			"condor)");
-	choose_user(p);
-	if (p->uid == 0 && !r->as_root)
-		return nb_fail(e, NB_REQUEST, 0,
-			       "a payload does not run as uid 0 unless the administrator says --as-root");
-	p->keeper_maps = p->user_namespace && p->uid != 0;
-	if (p->keeper_maps && !h->set_ids)
-		return nb_fail(e, NB_HOST, 0,
-			       "root here has neither CAP_SYS_ADMIN nor CAP_SETUID: the site must give the worker "
-			       "container one "
-			       "of them, or start nestbox as an ordinary user");
-	return 0;
-}
-
-/* The ladder as the policy has it. Whether the box has a pid namespace must be known before it is made: a rung without
- * one is chosen here, when the rungs before it can't hold. */
-static void decide_proc(nb_plan *p)
-{
-	size_t kept = 0, first = 0;
-	const uint8_t *ladder = p->policy->proc;
-	while (first < NB_COUNT(p->policy->proc) && ladder[first] == NB_PROC_FRESH && p->user_namespace &&
-	       p->host->proc_covered)
-		first++;
-	p->has_pid_namespace = first == NB_COUNT(p->policy->proc) || ladder[first] != NB_PROC_SHARED;
-	for (size_t i = first; i < NB_COUNT(p->policy->proc); i++)
-		if (!p->has_pid_namespace || ladder[i] != NB_PROC_SHARED)
-			p->proc[kept++] = ladder[i];
-}
-
 static int decide_profile(nb_plan *p, nb_error *e)
 {
 	const nb_policy *policy = p->policy;
@@ -158,7 +72,13 @@ static int decide_profile(nb_plan *p, nb_error *e)
 		return nb_fail(
 			e, NB_POLICY, 0,
 			"the policy has no seccomp program for its profile: the site must run 'nestbox policy check'");
-	decide_proc(p);
+	if (nb_plan_proc(p, e) != 0)
+		return -1;
+	if (p->request->own_pid && !p->has_pid_namespace)
+		return nb_fail_from(e, NB_POLICY, nb_policy_text(policy, policy->proc_why),
+				    "option --pid: on this worker the policy's namespaces.proc (%s) leaves boxes the "
+				    "worker's process ids: the user must leave it out, or the site unmask /proc",
+				    nb_policy_text(policy, policy->proc_why));
 	return 0;
 }
 
@@ -254,12 +174,23 @@ static void add_drop(nb_planner *w, uint32_t built_in)
 		nb_add(w, NB_STEP_HASH, nb_put(w, nb_plan_command(p)), 0,
 		       nb_put(w, nb_policy_text(policy, policy->hash_executable_why)), NB_ROW_REQUIRED);
 	nb_add(w, NB_STEP_NO_NEW_PRIVS, 0, 0, built_in, NB_ROW_REQUIRED);
-	if (policy->landlock == NB_REQUIRED || (policy->landlock == NB_IF_PRESENT && p->host->landlock_abi >= 6))
+	if (nb_plan_is_scoped(p))
 		nb_add(w, NB_STEP_LANDLOCK, 0, 0, nb_put(w, nb_policy_text(policy, policy->landlock_why)),
 		       NB_ROW_REQUIRED);
 	nb_add(w, NB_STEP_SECCOMP, nb_put(w, nb_policy_text(policy, p->filter->name)), 0,
 	       nb_put(w, nb_policy_text(policy, p->filter->why)), NB_ROW_REQUIRED)
 		->n = p->filter->program.count;
+}
+
+static int check_workdir(const nb_plan *p, nb_error *e)
+{
+	/* Where HTCondor starts a job it is meant to run. */
+	return p->request->verb != NB_VERB_WRAP || p->request->pwd != NULL || p->host->cwd[0] != '\0'
+		       ? 0
+		       : nb_fail(e, NB_HOST, 0,
+				 "the job's working directory has no path of at most %d bytes on this worker: the site "
+				 "must see why it is gone or unreachable",
+				 NB_FACT_LONG_PATH - 1);
 }
 
 static void add_payload(nb_planner *w, uint32_t built_in)
@@ -333,28 +264,6 @@ static void add_audit(nb_planner *w)
 		}
 }
 
-/* In a user namespace groups can't be dropped (user_namespaces(7)): who has one that the site excludes is refused. */
-static int check_groups(const nb_plan *p, nb_error *e)
-{
-	const nb_policy *policy = p->policy;
-	const nb_host *h = p->host;
-	if (!p->user_namespace || p->keeper_maps)
-		return 0;
-	for (uint32_t i = 0; i < policy->groups_refused.count; i++) {
-		const nb_policy_limit *refused = NB_POLICY_AT(policy, groups_refused, i, nb_policy_limit);
-		bool has = refused->value == h->gid;
-		for (uint32_t k = 0; k < h->group_count && !has; k++)
-			has = h->groups[k] == refused->value;
-		if (has)
-			return nb_fail_from(e, NB_POLICY, nb_policy_text(policy, refused->why),
-					    "the caller is in group %llu, which the policy refuses (%s), and a user "
-					    "namespace can't drop it: the "
-					    "site must take the user out of it",
-					    (unsigned long long)refused->value, nb_policy_text(policy, refused->why));
-	}
-	return 0;
-}
-
 int nb_plan_make(const nb_request *request, const nb_policy *policy, const nb_host *host, nb_plan *ret_p, nb_error *e)
 {
 	nb_plan *p = ret_p;
@@ -373,11 +282,11 @@ int nb_plan_make(const nb_request *request, const nb_policy *policy, const nb_ho
 			       "this worker has no open_tree, move_mount or mount_setattr (Linux 5.12), or its seccomp "
 			       "profile forbids "
 			       "them: the site must take a newer kernel or another profile");
-	if (match_rules(p, e) != 0 || decide_user(p, e) != 0 || decide_profile(p, e) != 0 || check_image(p, e) != 0 ||
-	    decide_command(&w, e) != 0 || decide_terminal(p, e) != 0)
+	if (nb_plan_rules(p, e) != 0 || nb_plan_user(p, e) != 0 || decide_profile(p, e) != 0 || check_image(p, e) != 0 ||
+	    decide_command(&w, e) != 0 || decide_terminal(p, e) != 0 || check_workdir(p, e) != 0)
 		return -1;
 	add_audit(&w);
-	if (policy_environment(&w, e) != 0 || check_groups(p, e) != 0 || nb_plan_limits(&w, e) != 0 ||
+	if (policy_environment(&w, e) != 0 || nb_plan_groups(p, e) != 0 || nb_plan_limits(&w, e) != 0 ||
 	    nb_plan_secrets(&w, e) != 0)
 		return -1;
 	add_outside(&w, built_in);

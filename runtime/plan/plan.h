@@ -101,6 +101,7 @@ enum {
 	NB_ROW_SITE = 1u << 5,      /* the policy asked for it: what is missing is the site's to mend, not the user's */
 	NB_ROW_ENDS = 1u << 6,      /* DISK: over the limit the payload is ended, not only recorded */
 	NB_ROW_OWN_DIR = 1u << 4,   /* MOUNT: must be a directory that belongs to the job's user */
+	NB_ROW_ALONE = 1u << 7,     /* TMP: beside the one on /tmp, and no other row's */
 };
 
 typedef struct nb_row {
@@ -115,6 +116,7 @@ enum { NB_PLAN_ROWS = 192, NB_PLAN_TEXT = 24576, NB_PLAN_ARGS = 4 };
 
 typedef struct nb_limit_plan {
 	uint64_t memory, milli_cpus, pids, disk, wall_time_ns; /* 0: not limited */
+	uint64_t io_read, io_write;                            /* bytes a second */
 	uint32_t memory_why, cpu_why, pids_why, disk_why, wall_time_why;
 } nb_limit_plan;
 

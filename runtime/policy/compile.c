@@ -170,6 +170,10 @@ int nb_compile_policy(const nb_compile *c, nb_draft *d, nb_error *e)
 		return -1;
 	if (!d->head.name)
 		d->head.name = nb_draft_text(d, NB_BUILT_IN);
+	for (size_t i = 0; c->seccomp && i < NB_COUNT(d->head.filters); i++) {
+		d->head.filters[i].name = nb_draft_text(d, c->seccomp);
+		d->head.filters[i].why = nb_draft_text(d, "--seccomp");
+	}
 	if (nb_filters_make(d, c, &j.files, e) != 0)
 		return -1;
 	for (uint32_t i = 0; i < j.files.count; i++) {

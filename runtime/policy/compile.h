@@ -12,6 +12,8 @@ typedef struct nb_compile {
 	const char *sysconfdir; /* SYSCONFDIR/nestbox */
 	const char *worker_d;	/* NB_WORKER_POLICY_D, or another in tests; the same as sysconfdir's: none */
 	nb_trust trust, worker_trust;
+	const char *seccomp; /* absolute: in place of the policy's own profiles; NULL: none */
+	nb_trust seccomp_trust;
 	FILE *notes;	 /* where remarks on seccomp profiles go, or NULL */
 	bool of_shipped; /* remarks on the shipped ones too */
 } nb_compile;

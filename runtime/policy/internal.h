@@ -8,8 +8,8 @@
 
 enum {
 	NB_POLICY_MAX_SOURCE = 1 << 20, /* bytes of one policy file or seccomp profile */
-	NB_POLICY_MAX_FILES = 256,	/* in one policy.d */
-	NB_POLICY_MAX_ITEMS = 4096,	/* of one list; BPF_MAXINSNS of a filter */
+	NB_POLICY_MAX_FILES = 256,      /* in one policy.d */
+	NB_POLICY_MAX_ITEMS = 4096,     /* of one list; BPF_MAXINSNS of a filter */
 };
 #define NB_BUILT_IN "built-in"
 
@@ -42,5 +42,6 @@ bool nb_is_policy_name(const char *name); /* ends in .json and is not hidden */
 int nb_source_fresh(const nb_policy *p, const nb_policy_source *s, const nb_trust *trust, nb_error *e);
 
 /* Run LIBEXECDIR/nestbox-policy with arguments (the last one NULL; "--fd" and its number are added), wait for it at
- * most 10 s. Nothing of this process's environment or open files reaches it. Returns a descriptor on what it wrote. */
+ * most 60 s (a worker may be busy). Nothing of this process's environment or open files reaches it. Returns a
+ * descriptor on what it wrote. */
 int nb_policy_spawn(const char *libexecdir, const char *const *arguments, int *ret_fd, nb_error *e);

@@ -131,6 +131,11 @@ static const nb_key limits[] = {
 	  .doc = "weight: a share of the CPU when others want it too. quota: never more." },
 	{ "pids", NB_KIND_LIMIT, NB_KIND_COUNT, NB_NARROW_LOWER, AT(pids), .min = 1, .max = 4194304,
 	  .doc = "How many tasks (threads included) at once, or \"none\"." },
+	{ "io_read", NB_KIND_LIMIT, NB_KIND_BYTES, NB_NARROW_LOWER, AT(io_read), .min = 4096, .max = 1ull << 60,
+	  .doc = "How much a second may be read from the disk that the job's scratch directory is on, or \"none\". "
+		 "cgroup v2." },
+	{ "io_write", NB_KIND_LIMIT, NB_KIND_BYTES, NB_NARROW_LOWER, AT(io_write), .min = 4096, .max = 1ull << 60,
+	  .doc = "The same for what is written to it." },
 	{ "delegate", NB_KIND_WORD, .narrow = NB_NARROW_RANK, AT(delegate), WHY(delegate_why), .words = off_words,
 	  .doc = "true: the payload gets a part of the cgroup tree for itself, below its limits, to divide its share "
 		 "among its own jobs; where that can't be had, limits.required decides." },

@@ -18,10 +18,13 @@ enum { MAX_PLACES = 3 };
 typedef struct places {
 	const nb_policy_where *where;
 	nb_trust trust;
-	char path[MAX_PLACES][PATH_MAX];
+	const char *path[MAX_PLACES];
 	size_t n;
-	char compiled[2][PATH_MAX];
+	const char *compiled[2];
 	size_t n_compiled;
+	int dir; /* of compiled[0], opened as trusted; -1: it must be opened by its path */
+	nb_text paths;
+	char memory[3 * PATH_MAX];
 } places;
 
 /* nb_builtin_policy: the bytes of the compiled default, put here by the assembler. */
@@ -32,11 +35,14 @@ const nb_policy *nb_policy_builtin(void)
 	return (const void *)nb_builtin_policy;
 }
 
-static int join(char out[static PATH_MAX], const char *a, const char *b, nb_error *e)
+static int join(places *w, const char *a, const char *b, const char **ret_path, nb_error *e)
 {
-	int n = snprintf(out, PATH_MAX, "%s%s", a, b);
-	if (n < 0 || n >= PATH_MAX)
+	const size_t begin = w->paths.used;
+	nb_text_addf(&w->paths, "%s%s", a, b);
+	nb_text_add_bytes(&w->paths, "", 1);
+	if (w->paths.full || w->paths.used - begin > PATH_MAX)
 		return nb_fail(e, NB_REQUEST, ENAMETOOLONG, "cannot use the policy path %.100s...", a);
+	*ret_path = w->memory + begin;
 	return 0;
 }
 
@@ -86,7 +92,9 @@ static int cached(const places *w, const nb_policy **ret_policy, nb_error *e)
 {
 	nb_error ignored;
 	for (size_t i = 0; i < w->n_compiled; i++) {
-		NB_OWN_FD int fd = nb_trust_open(w->compiled[i], &w->trust, &ignored);
+		NB_OWN_FD int fd = i == 0 && w->dir >= 0
+					   ? nb_open_trusted_in(w->dir, w->compiled[i], w->trust.owner, &ignored)
+					   : nb_trust_open(w->compiled[i], &w->trust, &ignored);
 		const nb_policy *p = fd < 0 ? NULL : map(fd, &ignored);
 		if (!p)
 			continue;
@@ -103,14 +111,26 @@ static int cached(const places *w, const nb_policy **ret_policy, nb_error *e)
 
 static int compile(const places *w, const nb_policy **ret_policy, nb_error *e)
 {
-	char owner[24], caller[24];
+	char owner[24], caller[24], profile[PATH_MAX];
 	const nb_policy_where *where = w->where;
-	snprintf(owner, sizeof(owner), "%u", (unsigned)w->trust.owner);
-	snprintf(caller, sizeof(caller), "%u", (unsigned)w->trust.other);
-	const char *const of_tree[] = { "compile", "--sysconfdir", where->sysconfdir, "--owner", owner, NULL };
-	const char *const of_file[] = { "compile", "--owner", owner, "--caller", caller, "--", w->path[0], NULL };
+	const char *arguments[12] = {
+		"compile", "--owner", owner, "--caller", caller, "--sysconfdir", where->sysconfdir
+	};
+	size_t n = 7;
+	snprintf(owner, sizeof(owner), "%u", (unsigned)where->owner);
+	snprintf(caller, sizeof(caller), "%u", (unsigned)where->caller);
+	if (where->seccomp && !realpath(where->seccomp, profile))
+		return nb_fail(e, NB_REQUEST, errno, "option --seccomp: cannot find %.300s", where->seccomp);
+	if (where->seccomp) {
+		arguments[n++] = "--seccomp";
+		arguments[n++] = profile;
+	}
+	if (where->given) {
+		arguments[n++] = "--";
+		arguments[n++] = w->path[0];
+	}
 	NB_OWN_FD int fd = -1;
-	if (nb_policy_spawn(where->libexecdir, where->given ? of_file : of_tree, &fd, e) != 0)
+	if (nb_policy_spawn(where->libexecdir, arguments, &fd, e) != 0)
 		return -1;
 	const nb_policy *p = map(fd, e);
 	if (!p)
@@ -122,6 +142,8 @@ static int compile(const places *w, const nb_policy **ret_policy, nb_error *e)
 
 static int cached_or_compiled(const places *w, const nb_policy **ret_policy, nb_error *e)
 {
+	if (w->where->seccomp) /* what is cached has the policy's own filters */
+		return compile(w, ret_policy, e);
 	int found = cached(w, ret_policy, e);
 	return found == 0 ? compile(w, ret_policy, e) : found > 0 ? 0 : -1;
 }
@@ -138,18 +160,18 @@ static int has_policies(const char *path, const nb_trust *trust, nb_error *e)
 
 /* Is there any policy at all beside the built-in one? 1, 0 or -1. Without an installed policy: one or two failing
  * opens. */
-static int any_policy(const places *w, nb_error *e)
+static int any_policy(places *w, nb_error *e)
 {
 	static const nb_trust root_alone = { 0, 0 };
-	NB_OWN_FD int dir = nb_trust_open(w->where->sysconfdir, &w->trust, e);
-	if (dir < 0 && errno != ENOENT)
-		return -1;
 	struct stat st;
-	if (dir >= 0 && fstatat(dir, "policy.json", &st, AT_SYMLINK_NOFOLLOW) == 0)
+	w->dir = nb_trust_open(w->where->sysconfdir, &w->trust, e);
+	if (w->dir < 0 && errno != ENOENT)
+		return -1;
+	if (w->dir >= 0 && fstatat(w->dir, "policy.json", &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 1;
-	if (dir >= 0 && errno != ENOENT)
+	if (w->dir >= 0 && errno != ENOENT)
 		return nb_fail(e, NB_HOST, errno, "cannot look at %s", w->path[0]);
-	int found = dir < 0 ? 0 : has_policies(w->path[1], &w->trust, e);
+	int found = w->dir < 0 ? 0 : has_policies(w->path[1], &w->trust, e);
 	if (found == 0 && w->n > 2)
 		found = has_policies(w->path[2], &root_alone, e);
 	return found;
@@ -158,18 +180,18 @@ static int any_policy(const places *w, nb_error *e)
 static int load_tree(places *w, const nb_policy **ret_policy, nb_error *e)
 {
 	const char *dir = w->where->sysconfdir;
-	if (join(w->path[0], dir, "/policy.json", e) || join(w->path[1], dir, "/policy.d", e) ||
-	    join(w->compiled[0], dir, "/policy.compiled", e) || join(w->compiled[1], NB_WORKER_COMPILED, "", e))
+	if (join(w, dir, "/policy.json", &w->path[0], e) || join(w, dir, "/policy.d", &w->path[1], e) ||
+	    join(w, dir, "/policy.compiled", &w->compiled[0], e))
 		return -1;
+	w->path[2] = NB_WORKER_POLICY_D;
+	w->compiled[1] = NB_WORKER_COMPILED;
 	bool own = strcmp(w->path[1], NB_WORKER_POLICY_D) == 0;
 	w->n = own ? 2 : 3;
 	w->n_compiled = own ? 1 : 2;
-	if (!own)
-		join(w->path[2], NB_WORKER_POLICY_D, "", e);
 	int any = any_policy(w, e);
 	if (any < 0)
 		return -1;
-	if (any > 0)
+	if (any > 0 || w->where->seccomp)
 		return cached_or_compiled(w, ret_policy, e);
 	*ret_policy = nb_policy_builtin();
 	return 0;
@@ -177,8 +199,11 @@ static int load_tree(places *w, const nb_policy **ret_policy, nb_error *e)
 
 static int load_file(places *w, const nb_policy **ret_policy, nb_error *e)
 {
-	if (!realpath(w->where->given, w->path[0]))
+	char real[PATH_MAX];
+	if (!realpath(w->where->given, real))
 		return nb_fail(e, NB_REQUEST, errno, "cannot find the policy file %.300s", w->where->given);
+	if (join(w, real, "", &w->path[0], e) != 0)
+		return -1;
 	w->n = w->n_compiled = 1;
 	w->trust.other = w->where->caller;
 	NB_OWN_FD int fd = nb_trust_open(w->path[0], &w->trust, e);
@@ -186,13 +211,19 @@ static int load_file(places *w, const nb_policy **ret_policy, nb_error *e)
 		return errno == ENOENT ? nb_fail(e, NB_REQUEST, ENOENT, "cannot find the policy file %s", w->path[0])
 				       : -1;
 	/* without room for the suffix there is no compiled file either */
-	if (join(w->compiled[0], w->path[0], ".compiled", e) != 0)
+	if (join(w, real, ".compiled", &w->compiled[0], e) != 0)
 		w->n_compiled = 0;
 	return cached_or_compiled(w, ret_policy, e);
 }
 
 int nb_policy_load(const nb_policy_where *where, const nb_policy **ret_policy, nb_error *e)
 {
-	places w = { .where = where, .trust = { where->owner, where->owner } };
-	return where->given ? load_file(&w, ret_policy, e) : load_tree(&w, ret_policy, e);
+	places w NB_UNINITIALIZED;
+	w.where = where;
+	w.trust = (nb_trust){ where->owner, where->owner };
+	w.dir = -1;
+	w.paths = nb_text_over(w.memory, sizeof(w.memory));
+	int r = where->given ? load_file(&w, ret_policy, e) : load_tree(&w, ret_policy, e);
+	nb_fd_closep(&w.dir);
+	return r;
 }

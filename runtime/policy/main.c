@@ -22,10 +22,11 @@ static const char help[] =
 	"FILE.compiled\n"
 	"  schema     JSON Schema of a policy file; 'schema --reference' the table of keys of the documentation\n"
 	"\n"
-	"  --json             output for programs (check, show, explain)\n"
+	"  --json             output for programs (check, show)\n"
 	"  --output FILE      compile: write there ('-': standard output)\n"
 	"  --fd N             compile: write to that open descriptor; one sentence on failure (what the launcher "
 	"does)\n"
+	"  --seccomp FILE     this profile in place of the policy's own\n"
 	"  --built-in         the built-in default alone\n"
 	"  --sysconfdir DIR   another tree's SYSCONFDIR/nestbox\n"
 	"  --worker-policy DIR  in place of /etc/nestbox/policy.d\n"
@@ -48,24 +49,27 @@ static const struct {
 	{ "compile", nb_verb_compile }, { "schema", nb_verb_schema },
 };
 
+#define reading "check show explain compile"
 typedef enum value_kind { NO_VALUE, TEXT, NUMBER } value_kind;
 static const struct {
 	const char *name;
 	value_kind kind;
 	size_t at;
+	const char *verbs; /* that have it; NULL: all */
 } options[] = {
-	{ "--json", NO_VALUE, offsetof(nb_policy_options, json) },
-	{ "--built-in", NO_VALUE, offsetof(nb_policy_options, built_in) },
-	{ "--reference", NO_VALUE, offsetof(nb_policy_options, reference) },
-	{ "--help", NO_VALUE, offsetof(nb_policy_options, help) },
-	{ "-h", NO_VALUE, offsetof(nb_policy_options, help) },
-	{ "--version", NO_VALUE, offsetof(nb_policy_options, version) },
-	{ "--output", TEXT, offsetof(nb_policy_options, output) },
-	{ "--sysconfdir", TEXT, offsetof(nb_policy_options, sysconfdir) },
-	{ "--worker-policy", TEXT, offsetof(nb_policy_options, worker_d) },
-	{ "--fd", NUMBER, offsetof(nb_policy_options, fd) },
-	{ "--owner", NUMBER, offsetof(nb_policy_options, owner) },
-	{ "--caller", NUMBER, offsetof(nb_policy_options, caller) },
+	{ "--json", NO_VALUE, offsetof(nb_policy_options, json), "check show" },
+	{ "--built-in", NO_VALUE, offsetof(nb_policy_options, built_in), reading },
+	{ "--reference", NO_VALUE, offsetof(nb_policy_options, reference), "schema" },
+	{ "--help", NO_VALUE, offsetof(nb_policy_options, help), NULL },
+	{ "-h", NO_VALUE, offsetof(nb_policy_options, help), NULL },
+	{ "--version", NO_VALUE, offsetof(nb_policy_options, version), NULL },
+	{ "--output", TEXT, offsetof(nb_policy_options, output), "compile" },
+	{ "--sysconfdir", TEXT, offsetof(nb_policy_options, sysconfdir), reading },
+	{ "--worker-policy", TEXT, offsetof(nb_policy_options, worker_d), reading },
+	{ "--seccomp", TEXT, offsetof(nb_policy_options, seccomp), reading },
+	{ "--fd", NUMBER, offsetof(nb_policy_options, fd), "compile" },
+	{ "--owner", NUMBER, offsetof(nb_policy_options, owner), reading },
+	{ "--caller", NUMBER, offsetof(nb_policy_options, caller), reading },
 };
 
 /* "--name", "--name=value": which option, and the value that stands in it. */
@@ -83,6 +87,7 @@ static int take_option(nb_policy_options *o, char **argv, int *at, nb_error *e)
 {
 	const char *arg = argv[*at], *value;
 	size_t i = option_named(arg, &value);
+	o->given |= i < NB_COUNT(options) ? 1u << i : 0;
 	char *field = (char *)o + (i < NB_COUNT(options) ? options[i].at : 0);
 	uint64_t number;
 	if (i == NB_COUNT(options))
@@ -127,6 +132,16 @@ static int parse(nb_policy_options *o, int argc, char **argv, nb_error *e)
 	return 0;
 }
 
+/* No option is taken and not heeded. */
+static int check_given(const nb_policy_options *o, nb_error *e)
+{
+	for (size_t i = 0; i < NB_COUNT(options); i++)
+		if ((o->given & 1u << i) && options[i].verbs && !strstr(options[i].verbs, o->verb))
+			return nb_fail(e, NB_REQUEST, 0, "'nestbox policy %s' has no option %s; it goes with: %s",
+				       o->verb, options[i].name, options[i].verbs);
+	return 0;
+}
+
 static int run(const nb_policy_options *o, nb_error *e)
 {
 	if (o->help || !o->verb) {
@@ -135,7 +150,7 @@ static int run(const nb_policy_options *o, nb_error *e)
 	}
 	for (size_t i = 0; i < NB_COUNT(verbs); i++)
 		if (strcmp(verbs[i].name, o->verb) == 0)
-			return verbs[i].run(o, e);
+			return check_given(o, e) != 0 ? -1 : verbs[i].run(o, e);
 	return nb_fail(e, NB_REQUEST, 0, "unknown verb '%s': check, show, explain, compile or schema", o->verb);
 }
 

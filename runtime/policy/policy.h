@@ -14,7 +14,7 @@
 #include "base/base.h"
 
 #define NB_POLICY_MAGIC "NBPOLICY" /* 8 bytes, no NUL */
-#define NB_POLICY_FORMAT 14u
+#define NB_POLICY_FORMAT 15u
 #define NB_POLICY_MAX_BYTES (4u << 20)
 
 typedef uint32_t nb_ref; /* offset from the start of the compiled policy; 0: absent */
@@ -207,6 +207,7 @@ typedef struct nb_policy {
 
 	/* limits */
 	nb_policy_limit memory, cpu, pids, disk, wall_time;
+	nb_policy_limit io_read, io_write; /* bytes a second */
 	uint64_t disk_interval_ns; /* between two counts of what a job's directory holds */
 	uint32_t disk_action;      /* nb_disk_action */
 	nb_ref disk_action_why, disk_interval_why;
@@ -293,6 +294,7 @@ typedef struct nb_policy_where {
 	const char *sysconfdir, *libexecdir;
 	uid_t owner, caller;
 	const char *given;
+	const char *seccomp; /* --seccomp: this profile in place of the policy's, by owner or caller; NULL: none */
 } nb_policy_where;
 int nb_policy_load(const nb_policy_where *where, const nb_policy **ret_policy, nb_error *e);
 

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEADLINE_S = 10, MAX_ARGUMENTS = 16, OUTPUT_FD = 3 };
+enum { DEADLINE_S = 60, MAX_ARGUMENTS = 16, OUTPUT_FD = 3 };
 
 /* In the child: 0 and 1 on /dev/null, 2 the pipe, 3 the output, nothing else. */
 static void become_compiler(const char *path, const char *const *arguments, int output, int sentence)

@@ -53,6 +53,8 @@ int nb_verb_policy(const nb_policy_options *o, const char *file, FILE *notes, nb
 			 .worker_d = o->worker_d ? o->worker_d : NB_WORKER_POLICY_D,
 			 .trust = { owner, file ? caller : owner },
 			 .worker_trust = { 0, o->worker_d ? owner : 0 },
+			 .seccomp = o->seccomp,
+			 .seccomp_trust = { owner, caller },
 			 .notes = notes,
 			 .of_shipped = strcmp(o->verb, "explain") == 0 };
 	return nb_compile_policy(&c, d, e);

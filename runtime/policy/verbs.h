@@ -6,8 +6,9 @@
 
 typedef struct nb_policy_options {
 	const char *verb, *word; /* word: FILE or KEY */
-	const char *output, *sysconfdir, *worker_d;
+	const char *output, *sysconfdir, *worker_d, *seccomp;
 	bool json, built_in, reference, help, version;
+	uint32_t given; /* which, by their place in the table */
 	int64_t fd, owner, caller; /* -1: not given */
 } nb_policy_options;
 

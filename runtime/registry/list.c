@@ -74,6 +74,21 @@ static pid_t parent_of(pid_t pid)
 	return (pid_t)parent;
 }
 
+/* Whoever keeps a box of that user's is he: real, effective and saved. Another's process may well hold a lock on a file
+ * that this user has put, or linked, into his directory. */
+static bool runs_as(pid_t pid, uid_t uid)
+{
+	static const char key[] = "\nUid:";
+	char path[64], text[1024], wanted[64];
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	NB_OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1; /* it stands near the begin */
+	text[n > 0 ? n : 0] = '\0';
+	snprintf(wanted, sizeof(wanted), "\t%u\t%u\t%u\t", (unsigned)uid, (unsigned)uid, (unsigned)uid);
+	const char *p = strstr(text, key);
+	return p != NULL && nb_starts_with(p + sizeof(key) - 1, wanted);
+}
+
 static pid_t holder(int fd)
 {
 	struct flock text = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = NB_ENTRY_BYTES };
@@ -82,18 +97,20 @@ static pid_t holder(int fd)
 	return text.l_pid > 0 ? text.l_pid : -1;
 }
 
-static bool read_entry(int dir, const char *path, const char *name, nb_entry *e)
+static bool read_entry(int dir, uid_t owner, const char *path, const char *name, nb_entry *e)
 {
 	char text[NB_ENTRY_BYTES];
 	struct stat st;
 	NB_OWN_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || nb_read_fd(fd, text, sizeof(text)) <= 0)
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != owner)
+		return false;
+	if (nb_read_fd(fd, text, sizeof(text)) <= 0)
 		return false;
 	*e = (nb_entry){ .owner = st.st_uid, .keeper = holder(fd) };
 	nb_text id = nb_text_over(e->id, sizeof(e->id)), file = nb_text_over(e->file, sizeof(e->file));
 	nb_text_add(&id, name);
 	nb_text_addf(&file, "%s/%s", path, name);
-	if (e->keeper == 0 || file.full)
+	if (e->keeper == 0 || file.full || (e->keeper > 0 && !runs_as(e->keeper, owner)))
 		return false;
 	e->init = (pid_t)(number_of(text, "init") & 0x3fffffff);
 	if (e->keeper < 0 || parent_of(e->init) != e->keeper)
@@ -118,14 +135,18 @@ static bool visit_dir(const char *path, nb_registry_visitor *visit, void *contex
 	nb_entry e;
 	bool more = true;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct stat st;
+	DIR *dir = fd >= 0 && fstat(fd, &st) == 0 ? fdopendir(fd) : NULL;
 	unsigned count = 0;
 	for (struct dirent *d; more && dir != NULL && count++ < NB_REGISTRY_MOST && (d = readdir(dir)) != NULL;)
 		if (strlen(d->d_name) == NB_UUID_TEXT - 1 &&
-		    strspn(d->d_name, "0123456789abcdef-") == NB_UUID_TEXT - 1 && read_entry(fd, path, d->d_name, &e))
+		    strspn(d->d_name, "0123456789abcdef-") == NB_UUID_TEXT - 1 &&
+		    read_entry(fd, st.st_uid, path, d->d_name, &e))
 			more = visit(context, &e);
 	if (dir != NULL)
 		closedir(dir);
+	else
+		nb_fd_closep(&fd);
 	return more;
 }
 
@@ -205,7 +226,7 @@ int nb_entry_keeper(const nb_entry *e)
 	pid_t pid = file >= 0 ? holder(file) : 0;
 	NB_OWN_FD int keeper = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	/* The same holder before and after: the number was not given to another process in between. */
-	return keeper >= 0 && holder(file) == pid ? nb_take_fd(&keeper) : -1;
+	return keeper >= 0 && runs_as(pid, e->owner) && holder(file) == pid ? nb_take_fd(&keeper) : -1;
 }
 
 int nb_entry_mark(const nb_entry *e)

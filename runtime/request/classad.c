@@ -90,34 +90,52 @@ static const char *find(const nb_ad *ad, const char *name, size_t *ret_n)
 }
 
 /* A string's body: \" is a quote, every other backslash stands for itself, and \" as the last thing on the line is a
- * backslash before the closing quote. */
+ * backslash before the closing quote. Returns whether all of it fitted. */
 static bool unescape(const char *s, size_t n, char *out, size_t size)
 {
-	size_t used = 0;
-	for (size_t i = 0; i < n; i++) {
+	size_t used = 0, i = 0;
+	for (; i < n && used + 1 < size; i++) {
 		if (s[i] == '\\' && i + 1 < n && s[i + 1] == '"')
 			i++;
-		if (used + 1 >= size)
-			return false;
 		out[used++] = s[i];
 	}
 	out[used] = '\0';
+	return i >= n;
+}
+
+static const char *find_defined(const nb_ad *ad, const char *name, size_t *ret_n)
+{
+	const char *s = find(ad, name, ret_n);
+	return s != NULL && *ret_n == 9 && strncasecmp(s, "undefined", 9) == 0 ? NULL : s;
+}
+
+bool nb_ad_has(const nb_ad *ad, const char *name)
+{
+	size_t n;
+	return find_defined(ad, name, &n) != NULL;
+}
+
+bool nb_ad_text_begin(const nb_ad *ad, const char *name, char *out, size_t size, bool *ret_whole)
+{
+	size_t n;
+	const char *s = find_defined(ad, name, &n);
+	if (s == NULL)
+		return false;
+	if (n >= 2 && s[0] == '"' && s[n - 1] == '"') {
+		*ret_whole = unescape(s + 1, n - 2, out, size);
+		return true;
+	}
+	*ret_whole = n < size;
+	n = *ret_whole ? n : size - 1;
+	memcpy(out, s, n);
+	out[n] = '\0';
 	return true;
 }
 
 bool nb_ad_text(const nb_ad *ad, const char *name, char *out, size_t size)
 {
-	size_t n;
-	const char *s = find(ad, name, &n);
-	if (s == NULL || (n == 9 && strncasecmp(s, "undefined", 9) == 0))
-		return false;
-	if (n >= 2 && s[0] == '"' && s[n - 1] == '"')
-		return unescape(s + 1, n - 2, out, size);
-	if (n >= size)
-		return false;
-	memcpy(out, s, n);
-	out[n] = '\0';
-	return true;
+	bool whole;
+	return nb_ad_text_begin(ad, name, out, size, &whole) && whole;
 }
 
 bool nb_ad_int(const nb_ad *ad, const char *name, int64_t *ret_v)

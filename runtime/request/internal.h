@@ -5,9 +5,11 @@
 #include "request.h"
 
 int nb_set_policy(nb_request *r, const char *v, nb_error *e);
+int nb_set_seccomp(nb_request *r, const char *v, nb_error *e);
 int nb_set_profile(nb_request *r, const char *v, nb_error *e);
 int nb_set_bind(nb_request *r, const char *v, nb_error *e);
 int nb_set_pwd(nb_request *r, const char *v, nb_error *e);
+int nb_set_job_dir(nb_request *r, const char *v, nb_error *e);
 int nb_set_scratch(nb_request *r, const char *v, nb_error *e);
 int nb_set_env(nb_request *r, const char *v, nb_error *e);
 int nb_set_memory(nb_request *r, const char *v, nb_error *e);
@@ -22,4 +24,6 @@ int nb_set_json(nb_request *r, const char *v, nb_error *e);
 int nb_set_as_root(nb_request *r, const char *v, nb_error *e);
 int nb_set_net(nb_request *r, const char *v, nb_error *e);
 int nb_set_tty(nb_request *r, const char *v, nb_error *e);
+int nb_set_pid(nb_request *r, const char *v, nb_error *e);
+int nb_set_userns(nb_request *r, const char *v, nb_error *e);
 int nb_set_nothing(nb_request *r, const char *v, nb_error *e);

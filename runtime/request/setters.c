@@ -11,6 +11,13 @@ int nb_set_policy(nb_request *r, const char *v, nb_error *e)
 	return 0;
 }
 
+int nb_set_seccomp(nb_request *r, const char *v, nb_error *e)
+{
+	(void)e;
+	r->seccomp = v;
+	return 0;
+}
+
 int nb_set_profile(nb_request *r, const char *v, nb_error *e)
 {
 	r->profile = nb_streq(v, "nested") ? NB_ASKED_NESTED : nb_streq(v, "strict") ? NB_ASKED_STRICT : 0;
@@ -25,6 +32,16 @@ static int bind_option(nb_bind *b, const char *s, size_t n, nb_error *e)
 			       (int)(n > 60 ? 60 : n), s);
 	b->read_only = s[1] == 'o';
 	return 0;
+}
+
+/* "/data/", as shells complete it, is /data. What can't be made clean stays, and the planner judges it. */
+static void tidy(const char **path, size_t *len)
+{
+	const char *clean = nb_path_tidy(*path, *len);
+	if (clean == NULL)
+		return;
+	*path = clean;
+	*len = strlen(clean);
 }
 
 static int one_bind(nb_request *r, const char *s, size_t n, nb_error *e)
@@ -47,6 +64,8 @@ static int one_bind(nb_request *r, const char *s, size_t n, nb_error *e)
 	if (b->source_len == 0 || b->target_len == 0 || b->source[0] != '/' || b->target[0] != '/')
 		return nb_fail(e, NB_REQUEST, 0, "'%.*s' is not SOURCE[:TARGET[:ro|rw]] with absolute paths",
 			       (int)(n > 200 ? 200 : n), s);
+	tidy(&b->source, &b->source_len);
+	tidy(&b->target, &b->target_len);
 	r->bind_count++;
 	return 0;
 }
@@ -69,12 +88,35 @@ int nb_set_pwd(nb_request *r, const char *v, nb_error *e)
 	return v[0] == '/' ? 0 : nb_fail(e, NB_REQUEST, 0, "'%.200s' is not an absolute path", v);
 }
 
+static const char *below_root(const char *path, size_t n, nb_error *e)
+{
+	const char *clean = nb_path_tidy(path, n);
+	if (clean != NULL && clean[1] != '\0')
+		return clean;
+	nb_fail(e, NB_REQUEST, 0, "'%.*s' is not an absolute path below /", (int)(n > 200 ? 200 : n), path);
+	return NULL;
+}
+
+int nb_set_job_dir(nb_request *r, const char *v, nb_error *e)
+{
+	r->scratch = below_root(v, strlen(v), e);
+	return r->scratch != NULL ? 0 : -1;
+}
+
 int nb_set_scratch(nb_request *r, const char *v, nb_error *e)
 {
-	r->scratch = v;
-	return nb_path_clean(v) && v[1] != '\0'
-		       ? 0
-		       : nb_fail(e, NB_REQUEST, 0, "'%.200s' is not an absolute path below /", v);
+	for (const char *p = v;;) {
+		size_t n = strcspn(p, ",");
+		const char *dir = below_root(p, n, e);
+		if (dir == NULL)
+			return -1;
+		if (r->own_dir_count == NB_MAX_OWN_DIRS)
+			return nb_fail(e, NB_REQUEST, 0, "more than %d directories", NB_MAX_OWN_DIRS);
+		r->own_dirs[r->own_dir_count++] = dir;
+		if (p[n] == '\0')
+			return 0;
+		p += n + 1;
+	}
 }
 
 int nb_set_env(nb_request *r, const char *v, nb_error *e)
@@ -161,8 +203,10 @@ FLAG(nb_set_json, json)
 FLAG(nb_set_as_root, as_root)
 FLAG(nb_set_net, private_net)
 FLAG(nb_set_tty, tty)
+FLAG(nb_set_pid, own_pid)
+FLAG(nb_set_userns, own_user)
 
-/* Asked for what every box has anyway (own pid and ipc namespaces, a user namespace): accepted as in Singularity. */
+/* Asked for what every box has anyway (an own ipc namespace): accepted as in Singularity. */
 int nb_set_nothing(nb_request *r, const char *v, nb_error *e)
 {
 	(void)r;

@@ -18,7 +18,7 @@ def ended_by_limit(world, step, limits, command):
         json.dump({"version": 1, "kill_grace": "300ms", "limits": limits,
                    "audit": {"sinks": [{"type": "file", "path": world.path("log")}]}}, stream)
     world.compile(policy)
-    options = [*user_option(world)[:-1], policy, "--scratch", world.scratch]
+    options = [*user_option(world)[:-1], policy, "--job-dir", world.scratch]
 
     def run(launcher, seconds, **how):
         return subprocess.run([launcher, "exec", *options, "/", "/bin/sh", "-c", f"{command}; sleep {seconds}; exit 9"], timeout=300,

@@ -12,7 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+
+import delegated  # noqa: E402
 
 SECRET = b"nestbox-attack-secret\n"
 OTHER_UID = 2001
@@ -58,6 +63,7 @@ class World:
         self.plant()
         self.policy = self.make_policy()
         self.socket = self.make_socket()
+        self.delegated = delegated.delegate(nestbox, user.uid) if os.geteuid() == 0 and delegated.present() and user.uid else []
         self.helpers = []
         self.offer_name = "nestbox-attack-" + os.path.basename(self.dir)
         self.key = 0x6e620000 | os.getpid() & 0xffff
@@ -166,6 +172,7 @@ class World:
             process.wait()
             process.stdout.close()
         self.listener.close()
+        delegated.undo(self.delegated)
         shutil.rmtree(self.run_dir)
         shutil.rmtree(self.dir)
 

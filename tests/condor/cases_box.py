@@ -46,6 +46,10 @@ def scratch_clean(run):
     require("result" in left and not [name for name in left if name.startswith(".")], f"transferred back: {left}")
 
 
+def boxed(run):
+    require(" nnp 1 seccomp 2" in run.lines("self ")[0], f"no box: {run.lines('self ')}")
+
+
 def in_place(run):
     require(run.lines("cwd ") == ["/srv/test/iwd"], f"cwd {run.lines('cwd ')}")
 
@@ -137,6 +141,8 @@ CASES = [
          {"transfer_input_files": "/srv/test/input/data"}, check=scratch_clean),
     Case("in-place", "a job without file transfer runs in its submit directory", ("self",), {"ExitCode": 0},
          {"should_transfer_files": "NO", "when_to_transfer_output": None}, check=in_place),
+    Case("local-universe", "so does one beside the schedd, which is in no slot", ("self", "exit", 4), {"ExitCode": 4, "NumShadowStarts": 1},
+         {"universe": "local", "should_transfer_files": None, "when_to_transfer_output": None}, check=boxed),
     Case("daemons", "daemons that left session and parent are gone with the job", ("daemon", "daemon", "exit", 3),
          {"ExitCode": 3, "ExitBySignal": False}),
     Case("memory", "a payload over its memory limit is killed by SIGKILL", ("alloc", 400, "exit", 0),

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens when the site's side is broken: no job is lost, and the sentence says who must act."""
+import glob
+import json
 import os
 import re
 
+from cases_live import IN_PLACE, READY
 from harness import EXECUTE, HELD, REMOTE_ERROR, Case, require
 from pool import until
 
@@ -62,6 +65,16 @@ def held(run):
     run.command("condor_release")
 
 
+def held_program(run):
+    """As HTCondor itself does without a wrapper."""
+    run.event(HELD)
+    ad = run.queued()
+    require((ad["HoldReasonCode"], ad["HoldReasonSubCode"]) == (19, 101), f"held with {ad['HoldReasonCode']}.{ad['HoldReasonSubCode']}")
+    require("garbage" in ad["HoldReason"] and "the user must" in ad["HoldReason"], f"HoldReason: {ad['HoldReason']}")
+    require(not run.events(EXECUTE), "it was started")
+    run.command("condor_rm")
+
+
 def record_hook(run):
     """The hook as it is, but for the program that it starts."""
     with open(run.pool.path("/usr/libexec/nestbox/prepare-job"), encoding="utf-8") as file:
@@ -96,6 +109,55 @@ def wrapped(run):
     require(run.lines("arg ") == ["612062", ""], f"arguments {run.lines('arg ')}")
 
 
+def boxes(run, action):
+    return [record["nestbox"]["id"] for record in run.cluster_audit() if record["event"]["action"] == action]
+
+
+def registered(run, box):
+    return glob.glob(run.pool.path("/run/nestbox/boxes/*/" + box)) + glob.glob(run.pool.path("/tmp/nestbox-*/" + box))
+
+
+def kill_a_registered_keeper(run):
+    """The box is in the registry when its keeper dies, and stays there: nobody is left to take it out."""
+    run.said("ready")
+    require(len(boxes(run, "sandbox-start")) == 1, "no start record")
+    until(lambda: registered(run, boxes(run, "sandbox-start")[0]), 20, "the box's entry in the registry")
+    os.kill(run.keeper(), 9)
+
+
+def lost_and_told(run):
+    """No other job of this user came by, and yet its log tells of the loss."""
+    box = boxes(run, "sandbox-start")[0]
+    until(lambda: box in lost(run), 20, "the record of the lost box")
+    require(not registered(run, box), "the entry of the lost box is still there")
+
+
+def lost(run):
+    found = []
+    for path in glob.glob(run.pool.path("/var/log/nestbox/*.jsonl")):
+        with open(path, encoding="utf-8") as file:
+            records = [json.loads(line) for line in file]
+        found += [record["nestbox"]["id"] for record in records if record["event"]["action"] == "sandbox-lost"]
+    return found
+
+
+def starts(run):
+    count = 0
+    for path in glob.glob(run.pool.path("/var/log/nestbox/*.jsonl")):
+        with open(path, encoding="utf-8") as file:
+            count += sum('"action":"sandbox-start"' in line for line in file)
+    return count
+
+
+def count_starts(run):
+    run.starts = starts(run)
+
+
+def one_start(run):
+    """The hook ran before HTCondor said that the job had ended."""
+    require(starts(run) == run.starts + 1, f"{starts(run) - run.starts} boxes for one job")
+
+
 CASES = [
     Case("refused", "a box that can't be made is no job's result: back to the queue with the sentence, then done",
          ("exit", 5), {"ExitCode": 5, "ExitBySignal": False}, before=policy(BROKEN), steps=requeued, after=mend_policy,
@@ -104,7 +166,14 @@ CASES = [
          {"ExitCode": 0}, before=policy(INNER), check=wrapped, after=mend_policy, alone=True),
     Case("no-program", "a file that is no program is never taken for a job that ran", ("exit", 0), {"JobStatus": 3},
          {"executable": "/srv/test/bin/garbage"}, steps=unexecutable),
+    Case("job-exit", "a killed keeper's box is recorded as lost right after its job, by the hook", (*READY, "/srv/test/gate/none"),
+         {"ExitBySignal": True, "ExitSignal": 9}, {**IN_PLACE, "+HookKeyword": '"EXITED"'}, steps=kill_a_registered_keeper,
+         check=lost_and_told, alone=True),
+    Case("job-exit-quiet", "after a job with an end of its own the hook makes no box", ("exit", 12), {"ExitCode": 12},
+         {"+HookKeyword": '"EXITED"'}, before=count_starts, check=one_start, alone=True),
     Case("preflight", "the trial box before the job changes nothing when it works", ("exit", 6), {"ExitCode": 6}, PREFLIGHT),
+    Case("preflight-program", "a file that is no program is held before it is started", ("exit", 0), {"JobStatus": 3},
+         {**PREFLIGHT, "executable": "/srv/test/bin/garbage"}, steps=held_program),
     Case("preflight-clean", "neither the starter's session keys nor its socket reach nestbox by way of the hook", ("exit", 0),
          {"ExitCode": 0}, {"+HookKeyword": '"RECORD"'}, before=record_hook, check=nothing_of_the_starter),
     Case("preflight-held", "the trial box puts the job on hold with the sentence before anything of it runs", ("exit", 7),

@@ -27,5 +27,6 @@ def files(mode, stage):
         "/etc/condor/config.d/70-nestbox.conf": nestbox,
         # The hook of [preflight], for the jobs that name the keyword; and one with a recorder in nestbox's place.
         "/etc/condor/config.d/80-test.conf": "NESTBOX_HOOK_PREPARE_JOB = $(NESTBOX_LIBEXEC)/prepare-job\n"
+                                             "EXITED_HOOK_JOB_EXIT = $(NESTBOX_LIBEXEC)/job-exit\n"
                                              "RECORD_HOOK_PREPARE_JOB = $(NESTBOX_LIBEXEC)/prepare-record\n",
     }

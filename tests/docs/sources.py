@@ -35,7 +35,7 @@ def attacks(tree):
         if line and not line.startswith("#"):
             cells = line.split("\t")
             yield cells[0], cells[1]
-    for name in ("scenarios", "scenarios_limits"):
+    for name in ("scenarios", "scenarios_host", "scenarios_limits"):
         yield from re.findall(r'^    \("([\w-]+)", "([A-Z]\d\d)", "', tree.text(f"tests/attack/{name}.py"), re.M)
 
 

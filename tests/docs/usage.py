@@ -9,7 +9,7 @@ import sources
 from tree import Skip
 
 MAN, BASH, ZSH = "docs/man/nestbox.1", "completions/nestbox.bash", "completions/_nestbox"
-# '(-S --scratch)'{-S,--scratch}'[...]:  or  '--env[...]:
+# '(-S --job-dir)'{-S,--job-dir}'[...]:  or  '--env[...]:
 ZSH_OPTION = re.compile(r"^\s+'(?:[^']*'\{-(\w),--([a-z-]+)\}'|\*?--([a-z-]+))\[(?:[^]'\\]|\\.|'\\'')*\]([:'])", re.M)
 BY_PATH = {"tmp", "mount", "execute", "file", "hide"}
 

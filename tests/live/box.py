@@ -68,7 +68,8 @@ class Live:
     def start(self, *args, **how):
         program = how.pop("program", None)
         return subprocess.Popen(self.command(*args, program=program), env=how.pop("env", self.env), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **how)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+                                preexec_fn=how.pop("become", None), **how)
 
     def sh(self, script, *options, **how):
         return self.run("exec", *options, self.image, "sh", "-c", script, **how)

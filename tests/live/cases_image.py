@@ -103,3 +103,33 @@ def case_image_path_is_resolved_once(live):
     os.symlink(live.image, link)
     ended(live.run("exec", link, "true"), 0)
     os.remove(link)
+
+
+def case_root_that_the_payload_may_not_enter(live):
+    """An error like others, and not a payload that ended with 125."""
+    image = live.make_image("closed", "proc", "dev", "tmp", "var/tmp", "run", "sys", "etc")
+    os.chown(image, live.caller.payload_uid, live.caller.payload_uid)
+    os.chmod(image, 0o000)
+    read, write = os.pipe()
+    done = live.run("exec", "--status-fd", str(write), image, "/bin/true", pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as stream:
+        said = stream.read()
+    refused(done, "the image")
+    require('"failed"' in said and "started" not in said, said)
+
+
+def case_root_of_another_process(live):
+    """It is called "/" as the worker's own is: that must not be taken for it."""
+    other = live.start("exec", live.image, "sh", "-c", "echo up; exec sleep 60")
+    require(other.stdout.readline() == b"up\n", "no start")
+    try:
+        with open(f"/proc/{other.pid}/task/{other.pid}/children", encoding="ascii") as stream:
+            init = stream.read().split()[0]
+        with open(f"/proc/{init}/task/{init}/children", encoding="ascii") as stream:
+            payload = stream.read().split()[0]
+        refused(live.run("exec", f"/proc/{payload}/root", "sh", "-c", "echo RAN"), "image", "process")
+        ended(live.run("exec", "/proc/self/root", "echo", "the worker's"), 0, "the worker's")
+    finally:
+        other.terminate()
+        other.wait()

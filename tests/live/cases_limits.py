@@ -1,41 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of cgroup v1 on this kernel (v2: tests/vm), from the command line and from a slot's ad."""
-import glob
 import os
+import sys
 
-from box import Skip, ended, refused, require
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+
+import delegated  # noqa: E402
+from box import Skip, ended, refused, require  # noqa: E402
 
 
 class Delegated:
-    """Directories that the ordinary user may use, as `nestbox delegate` makes them."""
+    """Directories that the ordinary user may use."""
 
     def __init__(self, live):
         self.live, self.made = live, []
 
     def __enter__(self):
-        if not os.path.isdir("/sys/fs/cgroup/memory"):
+        if not delegated.present():
             raise Skip("no cgroup v1 memory controller")
-        if self.live.caller.name != "user":
-            return self
-        uid = self.live.caller.payload_uid
-        for line in open("/proc/self/cgroup", encoding="utf-8"):
-            _, controllers, path = line.rstrip("\n").split(":", 2)
-            own = f"/sys/fs/cgroup/{controllers}{path}"
-            if controllers in ("cpu", "memory", "pids", "cpu,cpuacct") and os.path.isdir(own):
-                for place in (f"{own}/nestbox", f"{own}/nestbox/{uid}"):
-                    if not os.path.isdir(place):
-                        os.mkdir(place)
-                        self.made.append(place)
-                os.chown(f"{own}/nestbox/{uid}", uid, uid)
+        if self.live.caller.name == "user":
+            self.made = delegated.delegate(self.live.nestbox, self.live.caller.payload_uid)
         return self
 
     def __exit__(self, *_):
-        for place in reversed(self.made):
-            for left in glob.glob(place + "/nestbox-*"):
-                for inner in glob.glob(left + "/payload"):
-                    os.rmdir(inner)
-                os.rmdir(left)
-            os.rmdir(place)
+        delegated.undo(self.made)
 
 
 def case_not_delegated(live):

@@ -146,6 +146,26 @@ def case_a_name_that_somebody_took(live):
         require(not os.path.isfile(taken) or os.path.getsize(taken) == 0, f"{what}: a record went into a stranger's file")
 
 
+def case_a_log_that_somebody_filled(live):
+    """The attack: a process of the same uid, outside of any box, writes what is no record to the log's end. No job is refused."""
+    directory = logs(live)
+    at = policy(live, [{"type": "file", "path": directory}])
+    ended(box(live, at), 0)
+    with open(os.path.join(directory, own_name(live)), "ab") as stream:
+        stream.write(b"no record\n" * 30000)
+    for _ in range(2):
+        ended(box(live, at), 0)
+    own = [name for name in files(directory) if name != own_name(live)]
+    require(len(own) == 2, str(files(directory)))
+    for name in own:
+        with open(os.path.join(directory, name), encoding="utf-8") as stream:
+            found = [json.loads(line) for line in stream]
+        require([one["event"]["action"] for one in found][-2:] == ["sandbox-start", "sandbox-end"], str(found))
+        require("holds no record" in found[-1]["nestbox"]["audit"]["note"], str(found[-1]))
+    done = subprocess.run([live.nestbox, "audit", "verify", "--from", directory], capture_output=True, text=True, check=False)
+    ended(done, 1, own_name(live) + ":")
+
+
 def case_a_name_of_rotation_that_somebody_took(live):
     """Nor does a guess at the name that the next file has for a moment stop it."""
     directory = logs(live)

@@ -17,9 +17,9 @@ from cases_limits import Delegated
 from cases_record import log_of
 from cases_registry import started
 
-SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="[^"\\\n]*",?)+)\})? (\d+(?:\.\d+)?)$')
+SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\])*",?)+)\})? (\d+(?:\.\d+)?)$')
 PARTS = {"histogram": ("_bucket", "_sum", "_count")}
-LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
+LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 SUFFIX = {"prometheus": {"counter": ("",), "gauge": ("",), **PARTS},
           "openmetrics": {"counter": ("_total",), "gauge": ("",), "info": ("_info",), **PARTS}}
 
@@ -43,7 +43,7 @@ def parsed(text, kind):
             continue
         found = SAMPLE.match(line)
         require(found is not None and found[1] in [now + tail for tail in SUFFIX[kind][families[now]]], f"not a sample of {now}: {line!r}")
-        key = (found[1], *sorted(LABEL.findall(found[2] or "")))
+        key = (found[1], *sorted((name, re.sub(r"\\(.)", r"\1", value)) for name, value in LABEL.findall(found[2] or "")))
         require(key not in samples, f"twice: {line}")
         samples[key] = float(found[3])
     for name, type_ in families.items():

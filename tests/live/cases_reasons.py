@@ -33,7 +33,7 @@ class Box:
         with open(policy, "w", encoding="utf-8") as stream:
             json.dump({"version": 1, "kill_grace": "300ms", "limits": limits}, stream)
         env = {**live.env, "_CONDOR_SCRATCH_DIR": self.scratch}
-        how = ["exec", "--status-fd", "", "--policy", policy, "--scratch", self.scratch, "--pwd", self.scratch, "/"]
+        how = ["exec", "--status-fd", "", "--policy", policy, "--job-dir", self.scratch, "--pwd", self.scratch, "/"]
         self.status, writer = os.pipe()
         how[2] = str(writer)
         if self.batch:

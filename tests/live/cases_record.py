@@ -4,11 +4,15 @@ import glob
 import hashlib
 import json
 import os
+import pwd
+import shutil
+import subprocess
 import threading
 import time
 import uuid
 
-from box import ended, refused, require
+from box import UID, ended, refused, require
+from cases_check import mounted
 
 
 def log_of(live):
@@ -58,6 +62,165 @@ def case_odd_arguments(live):
     mark = uuid.uuid4().hex
     ended(live.run("exec", live.image, "true", mark, "new\nline", '"quote"', "\x1b[2J", "‮", b"\xff\xfe".decode("latin1"), "x" * 100000), 0)
     require(len(records(live, mark)) == 2, "not two records")
+
+
+def long_job(live, name, fill):
+    """An ad and an environment in which every text that a record takes is as long as a job can make it."""
+    ad = live.path(name + ".ad")
+    names = ("GlobalJobId", "Owner", "User", "AccountingGroup", "JobBatchName", "RemoteHost", "ScheddName", "x509UserProxySubject",
+             "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId")
+    with open(ad, "wb") as stream:
+        for one in names:
+            stream.write(one.encode() + b' = "' + fill * 3000 + b'"\n')
+    variables = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "K8S_POD_NAME", "PANDAID", "DIRACJOBID", "HOSTNAME")
+    return {**{os.fsencode(k): os.fsencode(v) for k, v in live.env.items()}, b"_CONDOR_JOB_AD": os.fsencode(ad),
+            **{one.encode(): fill * 20000 for one in variables}}
+
+
+def wrapped(live, command, env):
+    """As HTCondor's root does, it becomes the job's user."""
+    if not live.caller.is_root:
+        return live.run("wrap", *command, env=env)
+    uid = str(UID)
+    return live.run("--reuid", uid, "--regid", uid, "--clear-groups", live.nestbox, "wrap", *command, program="setpriv", env=env)
+
+
+def case_texts_of_any_length(live):
+    """What a job says of itself, however long and odd, neither ends it nor keeps it out of the log: texts are cut, and that is said."""
+    for number, fill in enumerate((b"x", b"\x01", b"\xff", "\u202e".encode(), b"\xc3\xbc")):
+        mark = uuid.uuid4().hex
+        long_text = (fill * 40000)[:100000]
+        ended(wrapped(live, ["/bin/echo", mark, *[long_text] * 3], long_job(live, f"long-{number}", fill)), 0)
+        lines = [line for name in glob.glob("/var/log/nestbox/*.jsonl") for line in open(name, "rb") if mark.encode() in line]
+        require(len(lines) == 2, f"{fill}: {len(lines)} records")
+        for line in lines:
+            require(len(line) <= 32768, f"{fill}: a line of {len(line)} bytes")
+            one = json.loads(line.decode("utf-8"))
+            require(0 < len(one["condor"]["owner"]) <= 1024 and one["condor"]["batch_name"], f"{fill}: {line[:300]}")
+            require(one["nestbox"]["truncated"] is True and one["process"]["args_count"] == 5, f"{fill}: {line[:300]}")
+            if one["event"]["action"] == "sandbox-start":
+                digests = one["nestbox"]["policy"]["sha256"], one["nestbox"]["effective"]["seccomp_sha256"]
+                require([len(digest) for digest in digests] == [64, 64], f"{fill}: a digest was cut: {digests}")
+            require("\x01" not in line.decode() and one["process"]["args"][1] == mark, f"{fill}: {line[:300]}")
+
+
+IDENTITY = {"WorkerContainerID": "c" * 64, "WorkerContainerRuntime": "containerd", "WorkerContainerImage": "registry:5000/grid/wn:el9@sha256:ab",
+            "WorkerPhysicalHost": "node7.example.org", "WorkerOrchestrator": "kubernetes", "K8SPodUID": "uid-1", "K8SPodName": "wn-0",
+            "K8SNamespace": "grid", "K8SContainerName": "wn"}
+
+
+def case_where_a_box_was_made(live):
+    """The machine below the worker, the pod, the user's name, the parent, the image's inode, what could be written, CVMFS' revisions."""
+    top, mark = live.path("place"), uuid.uuid4().hex
+    image, scratch = top + "/cvmfs/images.example.org/el9", top + "/scratch"
+    shutil.copytree(live.image, image, symlinks=True)
+    os.makedirs(top + "/cvmfs/sw.example.org")
+    os.mkdir(scratch)
+    os.chown(scratch, live.caller.payload_uid, live.caller.payload_uid)
+    for name, number in (("images.example.org", b"41"), ("sw.example.org", b"1795")):
+        os.setxattr(f"{top}/cvmfs/{name}", "user.revision", number)
+        os.setxattr(f"{top}/cvmfs/{name}", "user.root_hash", b"0a" * 20)
+    with open(top + "/policy.json", "w", encoding="ascii") as stream:
+        json.dump({"version": 1, "cvmfs": {"path": top + "/cvmfs", "repositories": ["sw.example.org"]}}, stream)
+    os.makedirs("/run/nestbox", exist_ok=True)
+    with mounted("/run/nestbox", "-o", "mode=755"):
+        with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
+            stream.write("".join(f'{name} = "{value}"\n' for name, value in IDENTITY.items()))
+        ended(live.run("exec", "--policy", top + "/policy.json", "--job-dir", scratch, image, "true", mark), 0)
+    start, end = records(live, mark)
+    box, at = start["nestbox"], os.stat(image)
+    require(box["attested"]["physical_host"] == "node7.example.org", str(box["attested"]))
+    require(start["orchestrator"] == {"type": "kubernetes", "namespace": "grid", "resource": {"type": "pod", "id": "uid-1", "name": "wn-0"}},
+            str(start["orchestrator"]))
+    require(start["container"]["image"] == {"name": IDENTITY["WorkerContainerImage"], "tag": ["el9"]} and start["container"]["name"] == "wn",
+            str(start["container"]))
+    named = [one.pw_name for one in pwd.getpwall() if one.pw_uid == live.caller.payload_uid]
+    require(start["user"].get("name") == (named[0] if named else None) == end["user"].get("name"), f"{start['user']} {named}")
+    require(start["process"]["parent"]["name"].startswith("python"), str(start["process"]["parent"]))
+    require(start["process"]["entity_id"] == box["id"], str(start["process"]))
+    require(box["image"] == {"path": image, "dev": f"{os.major(at.st_dev)}:{os.minor(at.st_dev)}", "ino": str(at.st_ino)}, str(box["image"]))
+    require(f"{scratch}:{scratch}" in box["mounts"], str(box["mounts"]))
+    want = [{"repo": name, "revision": number, "root_hash": "0a" * 20} for name, number in (("sw.example.org", "1795"), ("images.example.org", "41"))]
+    require(start.get("cvmfs") == want, str(start.get("cvmfs")))
+    if live.caller.is_root:
+        ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--host", "node7"), 0, "uid-1")
+        for where in ("cvmfs.repo=images.example.org", "cvmfs.revision=41"):
+            ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--where", where), 0, "uid-1")
+
+
+def case_lost_box(live):
+    """The same user's next box says of a killed keeper's that it was lost, on which boot of which host."""
+    mark = uuid.uuid4().hex
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    start = records(live, mark)[0]
+    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
+    os.kill(start["process"]["pid"], 9)
+    running.wait()
+    ended(live.sh(":"), 0)
+    lost = [one for one in parsed(log_of(live)) if one["nestbox"].get("id") == start["nestbox"]["id"]][-1]
+    require(lost["event"]["action"] == "sandbox-lost" and lost["nestbox"]["exit"]["kind"] == "lost", str(lost))
+    require(all(lost["host"][name] == start["host"][name] for name in ("name", "id", "boot")), f"{lost['host']} {start['host']}")
+
+
+def case_grace_that_was_used(live):
+    """From the first signal that asks the payload to end to its end."""
+    mark = uuid.uuid4().hex
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; trap '' TERM; trap 'sleep 0.5; exit 4' INT; echo up; while :; do sleep 0.1; done")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    running.terminate()
+    time.sleep(0.5)
+    running.send_signal(2)
+    require(running.wait() == 4, f"status {running.returncode}")
+    end = records(live, mark)[-1]["nestbox"]
+    require(end["exit"]["by"]["signal"] == 2 and 1000 <= end["killed"]["grace_used_ms"] < 20000, str(end))
+
+
+def registered(live, box):
+    done = live.run("ps", "--json")
+    return any(json.loads(line)["id"] == box for line in done.stdout.splitlines())
+
+
+def until(holds, what, seconds=10):
+    end = time.monotonic() + seconds
+    while not holds():
+        require(time.monotonic() < end, f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def case_forged_identity_is_named(live):
+    """What a job says of the worker's identity is a claim beside what root's file says, and show warns."""
+    mark = uuid.uuid4().hex
+    known = {"MesosTaskID": "real-task", "MesosContainerName": "mesos-real", "K8SPodName": "real-pod", "WorkerOrchestrator": "mesos"}
+    forged = {"MESOS_TASK_ID": "forged-task", "MESOS_CONTAINER_NAME": "mesos-forged", "K8S_POD_NAME": "forged-pod"}
+    os.makedirs("/run/nestbox", exist_ok=True)
+    with mounted("/run/nestbox", "-o", "mode=755"):
+        with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
+            stream.write("".join(f'{name} = "{value}"\n' for name, value in known.items()))
+        with open(live.path("forged.ad"), "w", encoding="ascii") as stream:
+            stream.write('MachineAttrMesosTaskID0 = "forged-task"\nOwner = "x"\n')
+        ended(wrapped(live, ["/bin/echo", mark], {**live.env, **forged, "_CONDOR_JOB_AD": live.path("forged.ad")}), 0)
+    lines = [line for name in glob.glob("/var/log/nestbox/*.jsonl") for line in open(name, encoding="utf-8") if mark in line]
+    start = json.loads(lines[0])
+    require(start["mesos"]["task_id"] == "real-task" and start["k8s"]["pod_name"] == "real-pod", lines[0])
+    without = {**start, "nestbox": {**start["nestbox"], "claimed": None}}
+    require("forged" not in json.dumps(without), lines[0])
+    if os.geteuid() == 0:
+        done = subprocess.run([live.nestbox, "audit", "show", "--from", "/var/log/nestbox", start["nestbox"]["id"]], env=live.env,
+                              capture_output=True, text=True, check=False)
+        ended(done, 0, "WARNING: the job claimed 3 things")
+
+
+def case_groups_of_the_payload(live):
+    """An ordinary user's box keeps his supplementary groups; root's has none."""
+    mark, uid = uuid.uuid4().hex, str(UID)
+    if live.caller.name != "user":
+        ended(live.sh(f": {mark}"), 0)
+        require("supplemental_groups" not in records(live, mark)[0]["process"], str(records(live, mark)[0]))
+        return
+    command = ["setpriv", "--reuid", uid, "--regid", uid, "--groups", "4711,4712", live.nestbox, "exec", live.image, "true", mark]
+    ended(subprocess.run(command, env=live.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False), 0)
+    require(records(live, mark)[0]["process"]["supplemental_groups"] == {"id": ["4711", "4712"]}, str(records(live, mark)[0]["process"]))
 
 
 def case_no_record_no_payload(live):
@@ -121,7 +284,7 @@ def case_hash_of_the_executable(live):
              (["./no-such-file"], 127, None), (["no-such-command"], 127, None), (["./unreadable"], 126, None), (["/etc"], 126, None)]
     for command, status, want in cases:
         mark = uuid.uuid4().hex
-        ended(live.run("exec", "--policy", policy, "--scratch", scratch, "--pwd", scratch, live.image, *command, mark), status)
+        ended(live.run("exec", "--policy", policy, "--job-dir", scratch, "--pwd", scratch, live.image, *command, mark), status)
         start = records(live, mark)[0]
         require(start["event"]["action"] == "sandbox-start" and start["process"].get("hash", {}).get("sha256") == want, f"{command}: {start}")
     mark = uuid.uuid4().hex
@@ -140,7 +303,7 @@ def case_executable_without_an_end(live):
     os.chmod(endless, 0o755)
     for path in (scratch, endless):
         os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
-    command = ["exec", "--policy", policy, "--scratch", scratch, "--pwd", scratch, live.image, endless]
+    command = ["exec", "--policy", policy, "--job-dir", scratch, "--pwd", scratch, live.image, endless]
     for limits, words in (({"wall_time": 2}, "wall time"), ({}, "signal 15")):
         with open(policy, "w", encoding="utf-8") as stream:
             json.dump({"version": 1, "audit": {"hash_executable": True}, "limits": limits}, stream)

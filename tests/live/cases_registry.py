@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nestbox ps` and `nestbox kill`: the boxes that run, and their end."""
-import fcntl
 import glob
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 from box import Skip, ended, refused, require
@@ -14,6 +15,14 @@ from cases_record import log_of, parsed
 # Where the site made the directory, and where an ordinary user makes his own.
 PLACES = "/run/nestbox/boxes/*/", "/tmp/nestbox-*/"
 
+LOCKER = """
+import fcntl, sys
+with open(sys.argv[1], "r+") as stream:
+    fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
 
 def listed(live, box=None):
     done = live.run("ps", "--json")
@@ -22,8 +31,8 @@ def listed(live, box=None):
     return [line for line in lines if box in (None, line.get("keeper_pid"))]
 
 
-def started(live, script, *options):
-    process = live.start("exec", *options, live.image, "sh", "-c", script)
+def started(live, script, *options, **how):
+    process = live.start("exec", *options, live.image, "sh", "-c", script, **how)
     require(process.stdout.readline() == b"up\n", "no start")
     for _ in range(200):  # the keeper writes its file after the payload has started
         found = listed(live, process.pid)
@@ -48,12 +57,45 @@ def case_listed_with_use_and_limit(live):
         require((box["memory_limit_bytes"], box["pids_limit"], box["state"]) == (64 << 20, 20, "running"), str(box))
         require(box["pids"] == 2 and 0 < box["memory_bytes"] < 64 << 20, str(box))
         require(box["uid"] == live.caller.payload_uid, str(box))
+        require(box["memory_anon_bytes"] < box["memory_bytes"], str(box))
         text = live.run("ps")
         require(text.stdout.startswith("ID ") and box["id"] in text.stdout and " 64M " in text.stdout, text.stdout)
         process.terminate()
         process.wait()
     require(not listed(live, process.pid), "listed after its end")
     require(not [f for f in files(live) if box["id"] in f], "its file is left")
+
+
+def case_cpu_is_told(live):
+    """Whatever the hierarchies: of a process that runs, and of those that it has waited for."""
+    burn = "end=$(($(date +%s) + 2)); while [ $(date +%s) -lt $end ]; do :; done"
+    with Delegated(live):
+        process = live.start("exec", "--memory", "64MiB", "/", "sh", "-c", f"(sh -c '{burn}'); echo up; while :; do :; done")
+        require(process.stdout.readline() == b"up\n", "no start")
+        first = listed(live, process.pid)[0]["cpu_ns"]
+        time.sleep(1)
+        second = listed(live, process.pid)[0]["cpu_ns"]
+        process.terminate()
+        process.wait()
+    require(100_000_000 < first < second < first + 1_500_000_000, f"{first} ns, {second} a second later")
+
+
+def case_memory_of_files_is_told_apart(live):
+    """Pages of a file that was read are memory in use, but nothing that the payload needs; what is in a tmpfs is."""
+    size = 20 << 20
+    with Delegated(live):
+        for target, least, most in (("/dev/null", 0, 5 << 20), ("/tmp/f", size, 2 * size)):
+            with open(live.image + "/big", "wb") as stream:
+                stream.write(bytes(size))
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # who reads it now is charged for it
+            process, _ = started(live, f"cat /big >{target}; echo up; exec sleep 60", "--memory", "64MiB")
+            box = listed(live, process.pid)[0]
+            process.terminate()
+            process.wait()
+            os.unlink(live.image + "/big")
+            require(least <= box["memory_anon_bytes"] <= most and box["memory_bytes"] >= size, f"{target}: {box}")
 
 
 def case_kill_stops(live):
@@ -193,15 +235,16 @@ def case_second_file_of_an_id_is_no_way_out(live):
     os.makedirs(place, mode=0o700, exist_ok=True)
     os.chown(place, uid, -1)
     with open(os.path.join(place, box["id"]), "w", encoding="utf-8") as stream:
-        try:
-            os.chown(stream.name, uid, -1)
-            json.dump({"schema_version": 1, "id": box["id"]}, stream)
-            stream.flush()
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            refused(live.run("kill", "--grace", "0", box["id"]), "two processes say that they keep box " + box["id"])
-            require(process.poll() is None, "something was ended")
-        finally:
-            os.unlink(stream.name)
+        os.chown(stream.name, uid, -1)
+        json.dump({"schema_version": 1, "id": box["id"]}, stream)
+    forger = subprocess.Popen([*live.caller.prefix, sys.executable, "-c", LOCKER, stream.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        require(forger.stdout.readline() == b"locked\n", "no lock")
+        refused(live.run("kill", "--grace", "0", box["id"]), "two processes say that they keep box " + box["id"])
+        require(process.poll() is None, "something was ended")
+    finally:
+        forger.communicate()
+        os.unlink(stream.name)
     ended(live.run("kill", "--grace", "0", box["id"]), 0)
     process.wait()
 

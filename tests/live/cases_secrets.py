@@ -27,7 +27,7 @@ def case_nowhere_else(live):
         scratch = s.top + "/scratch"
         os.mkdir(scratch)
         os.chmod(scratch, 0o1777)
-        process = live.start(*s.args("--scratch", scratch, live.image, "sh", "-c", "env; echo ready; exec sleep 60"))
+        process = live.start(*s.args("--job-dir", scratch, live.image, "sh", "-c", "env; echo ready; exec sleep 60"))
         printed = said(process, b"ready\n")
         seen = scan(s, scratch)
         with open(scratch + "/planted", "w", encoding="utf-8") as f:

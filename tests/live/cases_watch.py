@@ -25,7 +25,7 @@ class Job:
             json.dump({"version": 1, **(more or {}), "limits": limits}, stream)
 
     def options(self):
-        return ["--policy", self.policy, "--scratch", self.scratch, "--pwd", self.scratch]
+        return ["--policy", self.policy, "--job-dir", self.scratch, "--pwd", self.scratch]
 
     def run(self, script, *options):
         done = self.live.run("exec", *self.options(), *options, "/", "/bin/bash", "-c", f": {self.mark}\n{script}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker's own tree as the image, and what of the worker a payload can see."""
+import ctypes
 import json
 import os
 import subprocess
@@ -34,10 +35,66 @@ def case_scratch(live):
     for path in (scratch, other):
         os.makedirs(path)
         os.chown(path, live.caller.payload_uid, live.caller.payload_uid)
-    ended(live.run("exec", "--scratch", scratch, "/", "/usr/bin/touch", scratch + "/made"), 0)
+    ended(live.run("exec", "--job-dir", scratch, "/", "/usr/bin/touch", scratch + "/made"), 0)
     require(os.path.exists(scratch + "/made"), "scratch is not writable")
-    done = live.run("exec", "--scratch", scratch, "/", "/usr/bin/touch", other + "/made")
+    done = live.run("exec", "--job-dir", scratch, "/", "/usr/bin/touch", other + "/made")
     require(done.returncode != 0, "another directory is writable")
+
+
+def case_scratch_of_the_boxs_own(live):
+    """-S as in Singularity: nothing of the worker's directory of that name is seen, and nothing is left on it."""
+    there = live.path("there")
+    os.makedirs(there)
+    with open(there + "/secret", "w", encoding="ascii") as stream:
+        stream.write("x")
+    os.chmod(there, 0o777)
+    script = f"set -e; for d in {there} /made /a/b; do ls $d; echo x >$d/mine; done; cat /made/hosts/hostname /tmp/mine"
+    done = live.run("exec", "-S", f"{there}/,/made", "--scratch=/a/b", "-B", "/etc:/made/hosts:ro", "/", "/bin/sh", "-c", script)
+    require(done.returncode == 1 and done.stdout.split("\n")[0] == "hosts" and "/tmp/mine" in done.stderr, f"{done.stdout} {done.stderr}")
+    require(os.listdir(there) == ["secret"] and not os.path.exists("/made"), str(os.listdir(there)))
+    ended(live.run("exec", "-S", "/made", live.image, "sh", "-c", "echo ok >/made/x; cat /made/x"), 0, "ok")
+    refused(live.run("exec", "-S", "/", "/", "true"), "--scratch")
+    refused(live.run("exec", "-S", ",".join(f"/d{i}" for i in range(17)), "/", "true"), "more than 16")
+
+
+def case_execute_behind_a_link(live):
+    """Sites lead EXECUTE to a bigger disk by a link. The starter names the link, the working directory is what it leads to: the
+    job may write there by both names, and sees no other job's directory by either."""
+    if live.caller.is_root:
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/var/lib"], check=True)
+    try:
+        os.makedirs("/var/lib/condor")
+        for real, link in ((live.path("disk"), "/var/lib/condor/execute"), ("/var/lib/condor/real", live.path("a-link")),
+                           (live.path("big"), live.path("z-link")), (live.path("z-big"), live.path("b-link"))):
+            for name in ("dir_1", "dir_2", "dir_3/scratch", "dir_3/user"):
+                os.makedirs(f"{real}/{name}")
+                os.chown(f"{real}/{name}", live.caller.payload_uid, live.caller.payload_uid)
+            os.symlink(real, link)
+            for name, parent in (("dir_1", ""), ("dir_3/scratch", "dir_3/")):
+                script = f"set -e; cat /proc/self/cwd/given; echo x >here; test -e {link}/{name}/here; echo y >{link}/{name}/there; " \
+                         f"ls {real} {link}/ {real}/{parent} {link}/{parent}; ls -d {link}/{parent}user 2>/dev/null || :"
+                with open(f"{real}/{name}/given", "w", encoding="ascii") as stream:
+                    stream.write("given\n")
+                done = live.run("wrap", "/bin/sh", "-c", script, cwd=f"{link}/{name}", env={**live.env, "_CONDOR_SCRATCH_DIR": f"{link}/{name}"})
+                ended(done, 0, "given")
+                require(set(os.listdir(f"{real}/{name}")) == {"given", "here", "there"}, str(os.listdir(f"{real}/{name}")))
+                require("dir_2" not in done.stdout and (not parent or f"{link}/dir_3/user" in done.stdout), done.stdout)
+    finally:
+        subprocess.run(["umount", "/var/lib"], check=True)
+
+
+def case_a_slash_too_many(live):
+    """Shells complete directories with a slash, and the starter puts one behind the site's "EXECUTE = /scratch/"."""
+    scratch = live.path("slashes", "dir_1")
+    os.makedirs(scratch)
+    os.chown(scratch, live.caller.payload_uid, live.caller.payload_uid)
+    ended(live.run("exec", "--bind", f"{live.dir}/:/mnt//", "/", "/bin/ls", "/mnt"), 0, "image")
+    ended(live.run("exec", "--job-dir", scratch + "/", "/", "/usr/bin/touch", scratch + "/made"), 0)
+    if not live.caller.is_root:
+        env = {**live.env, "_CONDOR_SCRATCH_DIR": live.path("slashes//dir_1")}
+        ended(live.run("wrap", "/usr/bin/touch", scratch + "/again", env=env), 0)
+        require(os.path.exists(scratch + "/again"), "scratch is not writable")
 
 
 def case_processes_are_the_boxes_own(live):
@@ -120,8 +177,15 @@ def with_proc(live, *ladder):
     return ["--policy", path]
 
 
+def landlock_abi():
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)  # landlock_create_ruleset(2), LANDLOCK_CREATE_RULESET_VERSION
+
+
 def case_proc_ladder(live):
     """Each rung alone: what it shows, and that the record says which one it was."""
+    if live.caller.name == "root" and landlock_abi() < 6:
+        refused(live.run("exec", *with_proc(live, "bind"), "/", "/bin/echo", "RAN"), "/proc", "Landlock")
+        return
     done = live.run("exec", *with_proc(live, "bind"), "/", "/bin/sh", "-c", "kill -0 $PPID; readlink /proc/self/ns/pid; ls /proc/1/comm")
     ended(done, 0)
     require(os.readlink("/proc/self/ns/pid") not in done.stdout, "no pid namespace of its own")

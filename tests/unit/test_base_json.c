@@ -172,12 +172,30 @@ static void test_utf8_every_sequence(void **state)
 		}
 }
 
+/* What may be written of one text counts in the output: a text of that length stays whole, escapes don't swell it. */
+static void test_json_most(void **state)
+{
+	(void)state;
+	char digest[65], controls[65], memory[1024];
+	memset(digest, 'a', 64);
+	memset(controls, 1, 64);
+	digest[64] = controls[64] = '\0';
+	nb_text t = nb_text_over(memory, sizeof(memory));
+	t.json_most = 64;
+	assert_false(nb_text_add_json(&t, digest, SIZE_MAX));
+	assert_int_equal(t.used, 66);
+	assert_false(t.cut);
+	assert_true(nb_text_add_json(&t, controls, SIZE_MAX));
+	assert_in_range(t.used, 66 + 64, 66 + 2 + 64 + 6);
+	assert_true(t.cut);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_cut_table),   cmocka_unit_test(test_json_bounds),
-		cmocka_unit_test(test_utf8_every_sequence),
+		cmocka_unit_test(test_utf8_every_sequence), cmocka_unit_test(test_json_most),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,6 +129,25 @@ static void test_path_clean(void **state)
 			fail_msg("clean: '%s'", rows[i].path);
 }
 
+static void test_path_tidy(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path, *tidy;
+	} rows[] = {
+		{ "/", "/" },       { "//", "/" },         { "/a", "/a" },       { "/a/", "/a" },     { "/a///", "/a" },
+		{ "//a", "/a" },    { "/a//b/", "/a/b" },  { "/.a/", "/.a" },    { "", NULL },        { "a/", NULL },
+		{ "/a/../b", NULL }, { "/a/./", NULL },    { "/..", NULL },
+	};
+	for (size_t i = 0; i < NB_COUNT(rows); i++) {
+		NB_OWN_MEM char *tidy = nb_path_tidy(rows[i].path, strlen(rows[i].path));
+		if (!nb_streq(tidy, rows[i].tidy))
+			fail_msg("'%s' became '%s'", rows[i].path, tidy ? tidy : "nothing");
+	}
+	NB_OWN_MEM char *part = nb_path_tidy("/a/b", 3);
+	assert_string_equal(part, "/a");
+}
+
 static void test_basename(void **state)
 {
 	(void)state;
@@ -195,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),     cmocka_unit_test(test_full_stays),  cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_streq),      cmocka_unit_test(test_path_below),
 		 cmocka_unit_test(test_path_clean),
+		 cmocka_unit_test(test_path_tidy),
 		cmocka_unit_test(test_env_get),   cmocka_unit_test(test_basename),   cmocka_unit_test(test_visible),
 		    cmocka_unit_test(test_visible_random),
 	};

@@ -261,6 +261,15 @@ static void refused_plans(void **state)
 	}
 }
 
+/* What goes into a cgroup file; NULL: nothing. */
+static const char *value_of(const nb_plan *p, const char *file)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->rows[i].step == NB_STEP_CGROUP_LIMIT && nb_streq(nb_plan_text(p, p->rows[i].a), file))
+			return nb_plan_text(p, p->rows[i].b);
+	return NULL;
+}
+
 /* Nothing to divide: a matter of limits.required. A rule can switch it off, where there is nothing as where there is.
  */
 static void delegation_needs_a_cgroup(void **state)
@@ -317,6 +326,41 @@ static void rule_switches_delegation_off(void **state)
 	free(policy);
 }
 
+/* In the form in which the kernel says it again; without controller or disk a matter of limits.required. */
+static void io_of_the_scratch_disk(void **state)
+{
+	static const golden wrapped = { "user-v2-slice", "user-v2-slice", true, { "wrap", "/bin/true" }, true };
+	nb_policy *policy = policy_of(false);
+	nb_plan *p = malloc(sizeof(*p));
+	nb_host h;
+	nb_request r;
+	nb_error e;
+	(void)state;
+	assert_non_null(p);
+	load_facts(wrapped.facts, &h);
+	load_request(&wrapped, &r);
+	policy->io_write = (nb_policy_limit){ .source = NB_LIMIT_VALUE, .value = 4096 };
+	assert_int_equal(nb_plan_make(&r, policy, &h, p, &e), 0);
+	assert_null(value_of(p, "io.max"));
+	assert_int_equal(p->limits.io_write, 4096);
+	policy->limits_required = NB_LIMITS_ALWAYS;
+	assert_int_equal(nb_plan_make(&r, policy, &h, p, &e), -1);
+	assert_non_null(strstr(e.text, "cannot limit io: no cgroup v2"));
+	memcpy(h.cgroup.io, h.cgroup.dir[0], sizeof(h.cgroup.io));
+	assert_int_equal(nb_plan_make(&r, policy, &h, p, &e), -1);
+	assert_non_null(strstr(e.text, "on no disk"));
+	snprintf(h.scratch_disk, sizeof(h.scratch_disk), "259:3");
+	assert_int_equal(nb_plan_make(&r, policy, &h, p, &e), 0);
+	assert_string_equal(value_of(p, "io.max"), "259:3 rbps=max wbps=4096 riops=max wiops=max");
+	/* The only limit there is makes a cgroup too. */
+	memset(h.cgroup.dir, 0, sizeof(h.cgroup.dir));
+	policy->limits_required = NB_LIMITS_OPTIONAL;
+	assert_int_equal(nb_plan_make(&r, policy, &h, p, &e), 0);
+	assert_non_null(value_of(p, "io.max"));
+	free(p);
+	free(policy);
+}
+
 /* Each step of the table has a name of its own, and its sentence uses only values that exist. */
 static void step_table(void **state)
 {
@@ -340,6 +384,7 @@ int main(void)
 					    cmocka_unit_test(refused_plans),
 					    cmocka_unit_test(delegation_needs_a_cgroup),
 					    cmocka_unit_test(rule_switches_delegation_off),
+					    cmocka_unit_test(io_of_the_scratch_disk),
 					    cmocka_unit_test(step_table) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,8 @@ static void wrong_words_are_named(void **state)
 		{ { "chek" }, "unknown verb 'chek'" },
 		{ { "check", "--jsn" }, "unknown option --jsn" },
 		{ { "check", "--json=yes" }, "--json takes no value" },
+		{ { "explain", "--json" }, "has no option --json" },
+		{ { "check", "--output", "/nowhere" }, "has no option --output" },
 		{ { "compile", "--output" }, "--output needs a value" },
 		{ { "compile", "--fd", "three" }, "'three' is not a whole number" },
 		{ { "check", "a", "b" }, "'b' is one more" },

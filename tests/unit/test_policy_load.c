@@ -41,7 +41,7 @@ static void plant(tree *t)
 	*t = (tree){ .dir = "/tmp/nestbox-unit.XXXXXX" };
 	assert_non_null(mkdtemp(t->dir));
 	assert_int_equal(chmod(t->dir, 0755), 0);
-	t->where = (nb_policy_where){ t->dir, NB_TEST_LIBEXECDIR, getuid(), getuid(), NULL };
+	t->where = (nb_policy_where){ t->dir, NB_TEST_LIBEXECDIR, getuid(), getuid(), NULL, NULL };
 }
 
 static void fell(tree *t)

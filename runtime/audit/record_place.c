@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a box was made of: its cgroup, its image, where it could write, and which revisions of CVMFS it saw. */
+#include <sys/sysmacros.h>
+
+#include "audit.h"
+#include "members.h"
+#include "record_ids.h"
+
+enum { PATH_BYTES = 1024, MOUNTS_BYTES = 2048 };
+
+void nb_record_cvmfs(nb_members *top, const nb_life *life)
+{
+	if (life->cvmfs_count == 0)
+		return;
+	nb_member_name(top, "cvmfs");
+	nb_text_add(top->t, "[");
+	for (uint32_t i = 0; i < life->cvmfs_count; i++) {
+		nb_text_add(top->t, i > 0 ? "," : "");
+		nb_members m = nb_object(top->t);
+		nb_member(&m, "repo", life->cvmfs[i].repository);
+		nb_member(&m, "revision", life->cvmfs[i].revision);
+		nb_member(&m, "root_hash", life->cvmfs[i].root_hash);
+		nb_object_end(&m);
+	}
+	nb_text_add(top->t, "]");
+}
+
+/* SOURCE:TARGET as --bind takes it, of those that can be written; the payload's scratch directory is one. */
+static void add_mounts(nb_members *nestbox, const nb_plan *p)
+{
+	char memory[PATH_BYTES];
+	const char *separator = "";
+	nb_member_name(nestbox, "mounts");
+	nb_text_add(nestbox->t, "[");
+	size_t before = nestbox->t->used;
+	for (uint32_t i = 0; i < p->count; i++) {
+		const nb_row *row = &p->rows[i];
+		bool scratch = row->step == NB_STEP_EXECUTE && row->b != 0;
+		if (!scratch && (row->step != NB_STEP_MOUNT || (row->flags & NB_ROW_READ_ONLY) != 0))
+			continue;
+		nb_text one = nb_text_over(memory, sizeof(memory));
+		nb_text_addf(&one, "%s:%s", nb_plan_text(p, scratch ? row->b : row->a), nb_plan_text(p, row->b));
+		if (nestbox->t->used - before > MOUNTS_BYTES) {
+			nestbox->t->cut = true;
+			break;
+		}
+		nb_text_add(nestbox->t, separator);
+		nb_text_add_json(nestbox->t, memory, PATH_BYTES);
+		separator = ",";
+	}
+	nb_text_add(nestbox->t, "]");
+}
+
+void nb_record_place(nb_members *nestbox, const nb_life *life)
+{
+	nb_members cgroup = nb_object_in(nestbox, "cgroup");
+	nb_member(&cgroup, "path", life->plan->host->cgroup.own);
+	if (life->cgroup_id != 0)
+		nb_member_id(&cgroup, "id", life->cgroup_id);
+	nb_object_end(&cgroup);
+	nb_members image = nb_object_in(nestbox, "image");
+	nb_member_max(&image, "path", life->plan->request->image, PATH_BYTES);
+	if (life->image_ino != 0) {
+		char device[32];
+		nb_text t = nb_text_over(device, sizeof(device));
+		nb_text_addf(&t, "%u:%u", major(life->image_dev), minor(life->image_dev)); /* as in mountinfo */
+		nb_member(&image, "dev", device);
+		nb_member_id(&image, "ino", life->image_ino);
+	}
+	nb_object_end(&image);
+	add_mounts(nestbox, life->plan);
+}
