@@ -126,7 +126,7 @@ static bool is_nested(const char *scratch, const char *dir)
 static void scratch_at(nb_planner *w, const char *target, uint32_t why)
 {
 	const char *source = w->p->request->scratch;
-	char from[NB_FACT_PATH], to[NB_FACT_PATH];
+	char from[NB_FACT_LONG_PATH], to[NB_FACT_LONG_PATH];
 	parent_of(source, from);
 	parent_of(target, to);
 	add_mount(w, source, target, why, NB_ROW_REQUIRED | NB_ROW_OWN_DIR);
