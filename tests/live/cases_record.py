@@ -97,6 +97,7 @@ def case_texts_of_any_length(live):
             require(len(line) <= 32768, f"{fill}: a line of {len(line)} bytes")
             one = json.loads(line.decode("utf-8"))
             require(0 < len(one["condor"]["owner"]) <= 1024 and one["condor"]["batch_name"], f"{fill}: {line[:300]}")
+            require(len(one["nestbox"]["policy"]["sha256"]) == 64 and len(one["nestbox"]["id"]) == 36, f"{fill}: {line[:300]}")
             require(one["nestbox"]["truncated"] is True and one["process"]["args_count"] == 5, f"{fill}: {line[:300]}")
             require("\x01" not in line.decode() and one["process"]["args"][1] == mark, f"{fill}: {line[:300]}")
 
@@ -123,7 +124,7 @@ def case_where_a_box_was_made(live):
     with mounted("/run/nestbox", "-o", "mode=755"):
         with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
             stream.write("".join(f'{name} = "{value}"\n' for name, value in IDENTITY.items()))
-        ended(live.run("exec", "--policy", top + "/policy.json", "--scratch", scratch, image, "true", mark), 0)
+        ended(live.run("exec", "--policy", top + "/policy.json", "--job-dir", scratch, image, "true", mark), 0)
     start, end = records(live, mark)
     box, at = start["nestbox"], os.stat(image)
     require(box["attested"]["physical_host"] == "node7.example.org", str(box["attested"]))
