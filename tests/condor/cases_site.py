@@ -5,7 +5,7 @@ import json
 import os
 import re
 
-from cases_live import READY
+from cases_live import IN_PLACE, READY
 from harness import EXECUTE, HELD, REMOTE_ERROR, Case, require
 from pool import until
 
@@ -167,8 +167,8 @@ CASES = [
     Case("no-program", "a file that is no program is never taken for a job that ran", ("exit", 0), {"JobStatus": 3},
          {"executable": "/srv/test/bin/garbage"}, steps=unexecutable),
     Case("job-exit", "a killed keeper's box is recorded as lost right after its job, by the hook", (*READY, "/srv/test/gate/none"),
-         {"ExitBySignal": True, "ExitSignal": 9}, {"+HookKeyword": '"EXITED"'}, steps=kill_a_registered_keeper, check=lost_and_told,
-         alone=True),
+         {"ExitBySignal": True, "ExitSignal": 9}, {**IN_PLACE, "+HookKeyword": '"EXITED"'}, steps=kill_a_registered_keeper,
+         check=lost_and_told, alone=True),
     Case("job-exit-quiet", "after a job with an end of its own the hook makes no box", ("exit", 12), {"ExitCode": 12},
          {"+HookKeyword": '"EXITED"'}, before=count_starts, check=one_start, alone=True),
     Case("preflight", "the trial box before the job changes nothing when it works", ("exit", 6), {"ExitCode": 6}, PREFLIGHT),
