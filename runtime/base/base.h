@@ -150,6 +150,9 @@ int nb_write_file(int dirfd, const char *path, const char *text);
 /* All bytes, EINTR and short writes handled. 0, or -1 with errno. */
 int nb_write_all(int fd, const void *buf, size_t n);
 
+/* In a user namespace without a uid 0 (Apptainer's, bubblewrap's, a pilot's) root's files show the overflow id, and who
+ * made the namespace rules what is seen in it: there that id counts as root. */
+bool nb_uid_is_root(uid_t uid);
 /* Who may have written a file: it and every directory above it belong to root or to `owner` and are writable by nobody
  * else (a sticky directory is as good: nobody else can replace what root or `owner` has in it). No component may be
  * a symbolic link. Returns the descriptor (O_RDONLY|O_CLOEXEC|O_NONBLOCK), or -1: errno ENOENT when it isn't there (e
