@@ -29,8 +29,8 @@ static int node(int dev, const char *name, const char *source, unsigned major_nu
 		nb_error *e)
 {
 	struct stat st;
-	NB_OWN_FD int tree =
-		nb_sys_open_tree(AT_FDCWD, source, AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	NB_OWN_FD int tree = nb_sys_open_tree(AT_FDCWD, source,
+					      AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0 || fstat(tree, &st) != 0)
 		return nb_fail(e, NB_HOST, errno, "cannot open %s of the worker", source);
 	if (!S_ISCHR(st.st_mode) || major(st.st_rdev) != major_number || minor(st.st_rdev) != minor_number)
@@ -43,6 +43,9 @@ static int node(int dev, const char *name, const char *source, unsigned major_nu
 	return 0;
 }
 
+/* Read-only: terminals are opened and made as ever, since they are devices, but not given to a group that the box does
+ * not have. sshd gives them to "tty", and ends when that fails, but for EROFS (sshpty.c, pty_setowner):
+ * condor_ssh_to_job starts one behind the wrapper. */
 static int pts(int dev, nb_error *e)
 {
 	NB_OWN_FD int fs = nb_sys_fsopen("devpts", FSOPEN_CLOEXEC);
@@ -51,7 +54,8 @@ static int pts(int dev, nb_error *e)
 	    nb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0620", 0) != 0 ||
 	    nb_sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
 		return nb_fail(e, NB_HOST, errno, "cannot make pseudo terminals");
-	NB_OWN_FD int tree = nb_sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	NB_OWN_FD int tree = nb_sys_fsmount(fs, FSMOUNT_CLOEXEC,
+					    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
 	if (tree < 0 || mkdirat(dev, "pts", 0755) != 0 ||
 	    nb_sys_move_mount(tree, "", dev, "pts", MOVE_MOUNT_F_EMPTY_PATH) != 0)
 		return nb_fail(e, NB_HOST, errno, "cannot mount /dev/pts");

@@ -22,6 +22,22 @@ def init_of(process):
         return int(stream.read().split()[0])
 
 
+def case_sshd_can_make_terminals(live):
+    """It gives them to the group tty, which a box does not have, and ends when that fails - but for EROFS (condor_ssh_to_job)."""
+    done = live.run("exec", "/", "/usr/bin/python3", "-c", """
+import errno, os, pty
+master, slave = pty.openpty()
+os.write(master, b"x\\n")
+print(os.read(slave, 2), oct(os.fstat(slave).st_mode & 0o777), os.fstat(slave).st_uid == os.getuid())
+try:
+    os.chown(os.ttyname(slave), os.getuid(), 5)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+""")
+    ended(done, 0)
+    require(done.stdout == "b'x\\n' 0o620 True\nEROFS\n", done.stdout + done.stderr)
+
+
 def case_shell_has_its_own(live):
     with shell(live) as at:
         outer = os.fstat(at.slave)
