@@ -35,6 +35,7 @@ typedef struct nb_stop {
 	pid_t pid;
 	uid_t uid;
 	char name[32]; /* of that uid, where the worker has one; for NB_END_ADMINISTRATOR alone */
+	uint64_t since_ns; /* realtime of the first one */
 } nb_stop;
 
 /* What is known of a secret of the box: never its value. */
@@ -109,7 +110,7 @@ typedef struct nb_life {
 	const char *audit_note, *audit_missing; /* of the sinks; NULL or "": nothing to say */
 	uint64_t pids_refused;                  /* forks that the limit of tasks refused */
 	uint64_t memory_peak, oom_kills, pids_peak, cpu_user_ns, cpu_system_ns;
-	uint64_t io_read, io_write; /* bytes from and to block devices */
+	uint64_t io_read, io_written; /* bytes from and to block devices: v2 by io.stat, else by getrusage(2) */
 } nb_life;
 
 /* From what life knows at the end. Pure. */

@@ -19,6 +19,9 @@ int nb_audit_aside(nb_sinks *sinks, const nb_aside *a, nb_error *e)
 	m = nb_object_in(&top, "host");
 	nb_member(&m, "name", a->host->hostname);
 	nb_member(&m, "id", a->host->machine_id);
+	nb_members boot = nb_object_in(&m, "boot");
+	nb_member(&boot, "id", a->host->boot_id);
+	nb_object_end(&boot);
 	nb_object_end(&m);
 	m = nb_object_in(&top, "user");
 	nb_member_id(&m, "id", a->by);

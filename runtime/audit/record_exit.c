@@ -180,6 +180,25 @@ void nb_record_refusal(nb_members *nestbox, const nb_error *why)
 	nb_object_end(&m);
 }
 
+static void add_who(nb_members *end, const nb_stop *stop)
+{
+	nb_members by = nb_object_in(end, "by");
+	nb_member_u64(&by, "signal", (uint64_t)stop->signal);
+	nb_member_u64(&by, "pid", (uint64_t)stop->pid);
+	nb_member_id(&by, "uid", stop->uid);
+	nb_member(&by, "name", stop->name);
+	nb_object_end(&by);
+}
+
+/* How long the payload went on after the first signal that asked it to end. */
+static void add_grace(nb_members *nestbox, const nb_life *life)
+{
+	nb_members m = nb_object_in(nestbox, "killed");
+	uint64_t used = life->ended_ns > life->stop.since_ns ? life->ended_ns - life->stop.since_ns : 0;
+	nb_member_u64(&m, "grace_used_ms", used / 1000000u);
+	nb_object_end(&m);
+}
+
 /* What may be 0 without meaning anything is left out then. */
 static void add_usage(nb_members *nestbox, const nb_life *life)
 {
@@ -187,8 +206,9 @@ static void add_usage(nb_members *nestbox, const nb_life *life)
 		const char *name;
 		uint64_t value;
 	} rows[] = {
-		{ "mem_peak", life->memory_peak },   { "setup_ns", life->setup_ns },   { "io_read", life->io_read },
-		{ "io_write", life->io_write },      { "pids_peak", life->pids_peak }, { "disk_peak", life->disk_peak },
+		{ "mem_peak", life->memory_peak },      { "setup_ns", life->setup_ns },
+		{ "io_read", life->io_read },           { "io_write", life->io_written },
+		{ "pids_peak", life->pids_peak },       { "disk_peak", life->disk_peak },
 		{ "pids_refused", life->pids_refused },
 	};
 	nb_members m = nb_object_in(nestbox, "usage");
@@ -216,16 +236,13 @@ void nb_record_exit(nb_members *nestbox, const nb_life *life)
 	nb_member(&m, "reason", nb_end_words[why]);
 	if (nb_limit_value(life, why) != 0)
 		nb_member_u64(&m, "limit", nb_limit_value(life, why));
-	if (why == NB_END_STOPPED || why == NB_END_ADMINISTRATOR) {
-		nb_members by = nb_object_in(&m, "by");
-		nb_member_u64(&by, "signal", (uint64_t)life->stop.signal);
-		nb_member_u64(&by, "pid", (uint64_t)life->stop.pid);
-		nb_member_id(&by, "uid", life->stop.uid);
-		nb_member(&by, "name", life->stop.name);
-		nb_object_end(&by);
-	}
+	bool by_somebody = why == NB_END_STOPPED || why == NB_END_ADMINISTRATOR;
+	if (by_somebody)
+		add_who(&m, &life->stop);
 	nb_member(&m, "message", life->failed != NULL ? life->failed->text : memory);
 	nb_object_end(&m);
+	if (by_somebody)
+		add_grace(nestbox, life);
 	if (life->failed != NULL)
 		nb_record_refusal(nestbox, life->failed);
 	add_usage(nestbox, life);

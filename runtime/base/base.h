@@ -93,8 +93,7 @@ typedef struct nb_text {
 	size_t used; /* bytes written, the NUL excluded */
 	bool full;
 	bool cut;         /* nb_text_add_json left something of a text out */
-	size_t json_most; /* not 0: nb_text_add_json writes no more of one text than about so many bytes, escapes
-			     included */
+	size_t json_most; /* not 0: no text of nb_text_add_json becomes longer, escapes and quotes included */
 } nb_text;
 
 nb_text nb_text_over(char *memory, size_t size);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -28,12 +29,15 @@ static void say(nb_cgroup_facts *c, const char *why_not)
 static bool find_delegated(const char *mount, const char *own, uid_t uid, char out[NB_FACT_PATH])
 {
 	char below[32];
-	gid_t groups[NB_MAX_GROUPS + 1];
-	int n = getgroups(NB_MAX_GROUPS, groups);
+	int n = getgroups(0, NULL);
+	NB_OWN_MEM gid_t *groups = calloc((size_t)(n > 0 ? n : 0) + 1, sizeof(*groups));
 	nb_text t = nb_text_over(below, sizeof(below));
 	nb_text_addf(&t, "nestbox/%u", (unsigned)uid);
 	if (nb_cgroup_find_up(mount, own, below, nb_cgroup_writable, out))
 		return true;
+	if (groups == NULL)
+		return false;
+	n = n > 0 ? getgroups(n, groups) : 0;
 	n = n < 0 ? 0 : n;
 	groups[n++] = getegid();
 	for (int i = 0; i < n; i++) {

@@ -75,6 +75,18 @@ static nb_span known_runtime(nb_span name)
 	return (nb_span){ 0 };
 }
 
+/* "container" in an environment: in process 1's by whatever engine sets it, in one's own by those that set it for every
+ * process, and where something else says that this is a container. Docker never sets it, images do. */
+static nb_span said_runtime(const nb_id_evidence *v, nb_id_source *ret_source)
+{
+	nb_span name = known_runtime(nb_id_env(&v->env, "container", ret_source));
+	bool own = *ret_source == NB_ID_FROM_ENVIRON;
+	bool everywhere = nb_span_is(name, "podman") || nb_span_is(name, "crio");
+	if (nb_span_is(name, "docker") || (own && !(everywhere && (v->pod || v->mounts.container_root))))
+		return (nb_span){ 0 };
+	return name;
+}
+
 static void runtime_by_manager(const nb_id_evidence *v, nb_identity *id)
 {
 	nb_span c[NB_ID_CAPTURES];
@@ -83,8 +95,8 @@ static void runtime_by_manager(const nb_id_evidence *v, nb_identity *id)
 	nb_id_set(id, NB_ID_RUNTIME, known_runtime(file[NB_ID_FILE_SYSTEMD]), NB_ID_FROM_RUN_FILES);
 	nb_id_environ entrypoint = { .entrypoint = v->env.entrypoint };
 	nb_id_source source;
-	nb_span said = nb_id_env(&entrypoint, "container", &source);
-	nb_id_set(id, NB_ID_RUNTIME, known_runtime(said), source);
+	nb_span said = said_runtime(v, &source);
+	nb_id_set(id, NB_ID_RUNTIME, said, source);
 	nb_id_set(id, NB_ID_RUNTIME, nb_span_of(v->mounts.cgroup.runtime), NB_ID_FROM_MOUNTS);
 	if (!v->cgroup.user_made)
 		nb_id_set(id, NB_ID_RUNTIME, nb_span_of(v->cgroup.runtime), NB_ID_FROM_CGROUP);

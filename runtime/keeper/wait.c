@@ -87,6 +87,14 @@ static bool may_end(int signal)
 	       signal != SIGWINCH;
 }
 
+static nb_stop stop_by(const nb_life *life, const struct signalfd_siginfo *info)
+{
+	return (nb_stop){ .signal = (int)info->ssi_signo,
+			  .pid = (pid_t)info->ssi_pid,
+			  .uid = info->ssi_uid,
+			  .since_ns = life->stop.signal != 0 ? life->stop.since_ns : nb_now_realtime_ns() };
+}
+
 /* Sender and uid are the kernel's word (SI_USER), and so is who marked the box's file: nestbox kill, before its first
  * signal. What it asked for is the reason, whatever status the payload makes of it. */
 static void note_kill(nb_keeper *k, const struct signalfd_siginfo *info)
@@ -96,7 +104,7 @@ static void note_kill(nb_keeper *k, const struct signalfd_siginfo *info)
 	    !nb_registry_marked_by(&k->registered, (pid_t)info->ssi_pid))
 		return;
 	life->cut = NB_END_ADMINISTRATOR;
-	life->stop = (nb_stop){ .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid };
+	life->stop = stop_by(life, info);
 	nb_user_name(info->ssi_uid, life->stop.name, sizeof(life->stop.name));
 }
 
@@ -113,7 +121,7 @@ int nb_keeper_signal(nb_keeper *k)
 	if (nb_terminal_signal(k->terminal, signal) || signal == SIGCHLD || nb_forwarded_signal(signal) == 0)
 		return 0;
 	if (may_end(signal) && k->life.cut != NB_END_ADMINISTRATOR)
-		k->life.stop = (nb_stop){ .signal = signal, .pid = (pid_t)info.ssi_pid, .uid = info.ssi_uid };
+		k->life.stop = stop_by(&k->life, &info);
 	return signal;
 }
 

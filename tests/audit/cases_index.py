@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from audit import expect, hashes, stories
+from audit import Skip, expect, hashes, stories
 
 INDEX = ".nestbox-index"
 
@@ -126,6 +126,34 @@ def case_killed_at_any_instant(audit):
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         same_answers(audit, "after SIGKILL", 1)
+
+
+def case_killed_at_every_write(audit):
+    """SIGKILL instead of the first, the second, ... system call that changes the index, when it is made and when it grows."""
+    if shutil.which("strace") is None:
+        raise Skip("strace is not installed")
+    audit.generate(1200, 2)
+    live = [p for p in audit.files() if p.endswith(".jsonl")]
+    held = {p: lines_of(p) for p in live}
+    for grown in (False, True):
+        for call in ("pwrite64", "fdatasync", "ftruncate"):
+            for number in range(1, 400):
+                for path in live:
+                    with open(path, "wb") as out:
+                        out.writelines(held[path][:20] if grown else held[path])
+                if grown:
+                    audit.run("index", "--rebuild")
+                    for path in live:
+                        append(audit, path, held[path][20:])
+                elif os.path.exists(index(audit)):
+                    os.unlink(index(audit))
+                done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                                       f"inject={call}:signal=KILL:when={number}", audit.tool, "index", "--from", audit.logs],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=audit.env, check=False)
+                if done.returncode == 0:
+                    break
+                same_answers(audit, f"killed at {call} {number}", 1)
+            assert 1 < number < 399, f"{call}: {number} instants"
 
 
 def case_many_searches_at_once(audit):

@@ -5,7 +5,7 @@ import json
 import os
 import re
 
-from cases_live import READY
+from cases_live import IN_PLACE, READY
 from harness import EXECUTE, HELD, REMOTE_ERROR, Case, require
 from pool import until
 
@@ -63,6 +63,16 @@ def held(run):
     require(not run.events(EXECUTE), "the payload was started")
     mend_policy(run)
     run.command("condor_release")
+
+
+def held_program(run):
+    """As HTCondor itself does without a wrapper."""
+    run.event(HELD)
+    ad = run.queued()
+    require((ad["HoldReasonCode"], ad["HoldReasonSubCode"]) == (19, 101), f"held with {ad['HoldReasonCode']}.{ad['HoldReasonSubCode']}")
+    require("garbage" in ad["HoldReason"] and "the user must" in ad["HoldReason"], f"HoldReason: {ad['HoldReason']}")
+    require(not run.events(EXECUTE), "it was started")
+    run.command("condor_rm")
 
 
 def record_hook(run):
@@ -157,11 +167,13 @@ CASES = [
     Case("no-program", "a file that is no program is never taken for a job that ran", ("exit", 0), {"JobStatus": 3},
          {"executable": "/srv/test/bin/garbage"}, steps=unexecutable),
     Case("job-exit", "a killed keeper's box is recorded as lost right after its job, by the hook", (*READY, "/srv/test/gate/none"),
-         {"ExitBySignal": True, "ExitSignal": 9}, {"+HookKeyword": '"EXITED"'}, steps=kill_a_registered_keeper, check=lost_and_told,
-         alone=True),
+         {"ExitBySignal": True, "ExitSignal": 9}, {**IN_PLACE, "+HookKeyword": '"EXITED"'}, steps=kill_a_registered_keeper,
+         check=lost_and_told, alone=True),
     Case("job-exit-quiet", "after a job with an end of its own the hook makes no box", ("exit", 12), {"ExitCode": 12},
          {"+HookKeyword": '"EXITED"'}, before=count_starts, check=one_start, alone=True),
     Case("preflight", "the trial box before the job changes nothing when it works", ("exit", 6), {"ExitCode": 6}, PREFLIGHT),
+    Case("preflight-program", "a file that is no program is held before it is started", ("exit", 0), {"JobStatus": 3},
+         {**PREFLIGHT, "executable": "/srv/test/bin/garbage"}, steps=held_program),
     Case("preflight-clean", "neither the starter's session keys nor its socket reach nestbox by way of the hook", ("exit", 0),
          {"ExitCode": 0}, {"+HookKeyword": '"RECORD"'}, before=record_hook, check=nothing_of_the_starter),
     Case("preflight-held", "the trial box puts the job on hold with the sentence before anything of it runs", ("exit", 7),

@@ -24,7 +24,7 @@ def delegate(nestbox, uid):
 
 
 def undo(added):
-    """Removes them, and the cgroups that killed boxes left in them. A box that lives is another run's, or its runner finds it."""
+    """Removes them, and the cgroups that killed boxes left in them. A box that lives is another run's, or the runner finds it."""
     for place in reversed(added):
         for left in [*glob.glob(place + "/nestbox-*/payload"), *glob.glob(place + "/nestbox-*"), place]:
             with contextlib.suppress(OSError):

@@ -33,6 +33,18 @@ def case_records_of_a_box(live):
         c.verified()
 
 
+def case_record_of_any_length(live):
+    """A record that is full of what a job may say still fits, with the collector's own words in it."""
+    with collector(live) as c:
+        names = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "K8S_POD_NAME", "PANDAID", "DIRACJOBID", "HOSTNAME")
+        for fill in ("x", "\x01"):
+            ended(c.sh("exit 3 # " + fill * 20000, env={**live.env, **{name: fill * 20000 for name in names}}), 3)
+        found = c.records("sandbox-start", "sandbox-end")
+        require(len(found) == 4 and all(one["nestbox"]["truncated"] is True for one in found), str(found)[:300])
+        require(len(found[2]["nestbox"]["claimed"]["panda_id"]) >= 48, str(found[2]["nestbox"]["claimed"])[:300])
+        c.verified()
+
+
 def case_log_is_closed_to_users(live):
     with collector(live) as c:
         ended(c.sh(":"), 0)

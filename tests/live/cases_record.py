@@ -97,6 +97,7 @@ def case_texts_of_any_length(live):
             require(len(line) <= 32768, f"{fill}: a line of {len(line)} bytes")
             one = json.loads(line.decode("utf-8"))
             require(0 < len(one["condor"]["owner"]) <= 1024 and one["condor"]["batch_name"], f"{fill}: {line[:300]}")
+            require(len(one["nestbox"]["policy"]["sha256"]) == 64 and len(one["nestbox"]["id"]) == 36, f"{fill}: {line[:300]}")
             require(one["nestbox"]["truncated"] is True and one["process"]["args_count"] == 5, f"{fill}: {line[:300]}")
             if one["event"]["action"] == "sandbox-start":
                 digests = one["nestbox"]["policy"]["sha256"], one["nestbox"]["effective"]["seccomp_sha256"]
@@ -146,6 +147,46 @@ def case_where_a_box_was_made(live):
         ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--host", "node7"), 0, "uid-1")
         for where in ("cvmfs.repo=images.example.org", "cvmfs.revision=41"):
             ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--where", where), 0, "uid-1")
+
+
+def case_lost_box(live):
+    """The same user's next box says of a killed keeper's that it was lost, on which boot of which host."""
+    mark = uuid.uuid4().hex
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    start = records(live, mark)[0]
+    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
+    os.kill(start["process"]["pid"], 9)
+    running.wait()
+    ended(live.sh(":"), 0)
+    lost = [one for one in parsed(log_of(live)) if one["nestbox"].get("id") == start["nestbox"]["id"]][-1]
+    require(lost["event"]["action"] == "sandbox-lost" and lost["nestbox"]["exit"]["kind"] == "lost", str(lost))
+    require(all(lost["host"][name] == start["host"][name] for name in ("name", "id", "boot")), f"{lost['host']} {start['host']}")
+
+
+def case_grace_that_was_used(live):
+    """From the first signal that asks the payload to end to its end."""
+    mark = uuid.uuid4().hex
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; trap '' TERM; trap 'sleep 0.5; exit 4' INT; echo up; while :; do sleep 0.1; done")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    running.terminate()
+    time.sleep(0.5)
+    running.send_signal(2)
+    require(running.wait() == 4, f"status {running.returncode}")
+    end = records(live, mark)[-1]["nestbox"]
+    require(end["exit"]["by"]["signal"] == 2 and 1000 <= end["killed"]["grace_used_ms"] < 20000, str(end))
+
+
+def registered(live, box):
+    done = live.run("ps", "--json")
+    return any(json.loads(line)["id"] == box for line in done.stdout.splitlines())
+
+
+def until(holds, what, seconds=10):
+    end = time.monotonic() + seconds
+    while not holds():
+        require(time.monotonic() < end, f"{what}: not within {seconds} s")
+        time.sleep(0.05)
 
 
 def case_forged_identity_is_named(live):
