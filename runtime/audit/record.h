@@ -110,7 +110,7 @@ typedef struct nb_life {
 	const char *audit_note, *audit_missing; /* of the sinks; NULL or "": nothing to say */
 	uint64_t pids_refused;                  /* forks that the limit of tasks refused */
 	uint64_t memory_peak, oom_kills, pids_peak, cpu_user_ns, cpu_system_ns;
-	uint64_t io_read, io_write; /* bytes from and to block devices */
+	uint64_t io_read, io_written; /* bytes from and to block devices: v2 by io.stat, else by getrusage(2) */
 } nb_life;
 
 /* From what life knows at the end. Pure. */

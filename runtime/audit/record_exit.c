@@ -206,8 +206,8 @@ static void add_usage(nb_members *nestbox, const nb_life *life)
 		const char *name;
 		uint64_t value;
 	} rows[] = {
-		{ "mem_peak", life->memory_peak },   { "setup_ns", life->setup_ns },   { "io_read", life->io_read },
-		{ "io_write", life->io_write },      { "pids_peak", life->pids_peak }, { "disk_peak", life->disk_peak },
+		{ "mem_peak", life->memory_peak },  { "setup_ns", life->setup_ns },   { "io_read", life->io_read },
+		{ "io_write", life->io_written },   { "pids_peak", life->pids_peak }, { "disk_peak", life->disk_peak },
 		{ "pids_refused", life->pids_refused },
 	};
 	nb_members m = nb_object_in(nestbox, "usage");

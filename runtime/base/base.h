@@ -93,7 +93,7 @@ typedef struct nb_text {
 	size_t used; /* bytes written, the NUL excluded */
 	bool full;
 	bool cut;         /* nb_text_add_json left something of a text out */
-	size_t json_most; /* not 0: no text of nb_text_add_json becomes longer, escapes and quotes included */
+	size_t json_most; /* not 0: nb_text_add_json writes about so many bytes of one text at most, escapes included */
 } nb_text;
 
 nb_text nb_text_over(char *memory, size_t size);
@@ -150,6 +150,9 @@ int nb_write_file(int dirfd, const char *path, const char *text);
 /* All bytes, EINTR and short writes handled. 0, or -1 with errno. */
 int nb_write_all(int fd, const void *buf, size_t n);
 
+/* In a user namespace without a uid 0 (Apptainer's, bubblewrap's, a pilot's) root's files show the overflow id, and who
+ * made the namespace rules what is seen in it: there that id counts as root. */
+bool nb_uid_is_root(uid_t uid);
 /* Who may have written a file: it and every directory above it belong to root or to `owner` and are writable by nobody
  * else (a sticky directory is as good: nobody else can replace what root or `owner` has in it). No component may be
  * a symbolic link. Returns the descriptor (O_RDONLY|O_CLOEXEC|O_NONBLOCK), or -1: errno ENOENT when it isn't there (e

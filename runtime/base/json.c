@@ -74,14 +74,13 @@ static void add_json_escape(nb_text *t, uint32_t c)
 		nb_text_addf(t, "\\u%04x", c);
 }
 
-enum { LONGEST_ESCAPE = 12 }; /* of a character, \ud83d\ude00 */
-
 bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 {
 	const unsigned char *p = (const unsigned char *)s;
-	size_t n = strnlen(s, max_bytes), i = 0, plain = 0, begin = t->used;
+	size_t n = strnlen(s, max_bytes), i = 0, plain = 0;
 	nb_text_add_bytes(t, "\"", 1);
-	while (i < n && (t->json_most == 0 || t->used - begin + (i - plain) + LONGEST_ESCAPE < t->json_most)) {
+	const size_t begin = t->used, most = t->json_most != 0 ? t->json_most : SIZE_MAX;
+	while (i < n && t->used - begin + (i - plain) < most) {
 		uint32_t c = 0;
 		size_t len = decode(p + i, strnlen(s + i, 4), &c);
 		if ((len ? len : 1) > max_bytes - i)

@@ -22,6 +22,21 @@ static int distrust(const walk *w, int err, const char *why, nb_error *e)
 	return -1;
 }
 
+bool nb_uid_is_root(uid_t uid)
+{
+	enum { OVERFLOW = 65534 };
+	char map[4096];
+	if (uid != OVERFLOW || nb_read_file(AT_FDCWD, "/proc/self/uid_map", map, sizeof(map)) < 0)
+		return uid == 0;
+	for (const char *line = map; *line != '\0';) {
+		if (line[strspn(line, " ")] == '0')
+			return false;
+		line += strcspn(line, "\n");
+		line += *line == '\n';
+	}
+	return true;
+}
+
 /* One component: may anybody else have put it there, or change it? */
 static int judge(const walk *w, const struct stat *st, nb_error *e)
 {
@@ -31,7 +46,7 @@ static int judge(const walk *w, const struct stat *st, nb_error *e)
 	bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0;
 	if (S_ISLNK(st->st_mode))
 		return distrust(w, ELOOP, "is a symbolic link; the site must name the real path", e);
-	if (st->st_uid != 0 && st->st_uid != w->owner) {
+	if (st->st_uid != w->owner && !nb_uid_is_root(st->st_uid)) {
 		nb_text_addf(&t, "belongs to uid %u, neither root nor the owner of nestbox; the site must chown it",
 			     (unsigned)st->st_uid);
 		return distrust(w, EPERM, why, e);

@@ -94,6 +94,7 @@ typedef struct nb_box {
 	int main;                          /* v2: `cgroup.procs` of the child where the payload starts; -1: none */
 	sigset_t caller_mask;              /* what the caller had blocked: the payload gets it back */
 	bool caller_ignored_child;         /* SIGCHLD was ignored */
+	mode_t caller_umask;               /* filled in by init, which has none: the payload gets it back */
 	nb_hashed *hashed;                 /* NULL: not asked for */
 	nb_shape shape;                    /* for a terminal row */
 	int stdio[3];                      /* become the payload's 0, 1 and 2; -1: the inherited ones are */

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +79,8 @@ _Noreturn void nb_box_enter(nb_box *b)
 	nb_message says = { .kind = NB_SAYS_FAILED };
 	pid_t payload = -1;
 	sigset_t set;
+	/* What is made for the box has the modes that it is made with: the payload must get at it. */
+	b->caller_umask = umask(0);
 	nb_forwarded_set(&set);
 	/* Before there is a filter that may not know it. */
 	int signals = signalfd(-1, &set, SFD_CLOEXEC);

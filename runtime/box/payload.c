@@ -192,6 +192,7 @@ void nb_payload_be(const nb_box *b, nb_error *e)
 	const nb_plan *p = b->plan;
 	if (!p->has_pid_namespace)
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	umask(b->caller_umask);
 	if (take_stdio(b, e) != 0)
 		return;
 	for (uint32_t i = 0; i < p->count; i++)

@@ -57,6 +57,7 @@ static void print_json(listing *l, const nb_entry *e, const nb_usage *u)
 	add_number(&t, "milli_cpus", e->milli_cpus ? e->milli_cpus : UINT64_MAX);
 	add_number(&t, "pids_limit", e->pids ? e->pids : UINT64_MAX);
 	add_number(&t, "memory_bytes", u->memory);
+	add_number(&t, "memory_anon_bytes", u->memory_anon);
 	add_number(&t, "memory_peak_bytes", u->memory_peak);
 	add_number(&t, "cpu_ns", u->cpu_ns);
 	add_number(&t, "throttled_ns", u->throttled_ns);

@@ -38,14 +38,26 @@ static bool holds(const char *dir, pid_t pid)
 	return false;
 }
 
+ssize_t nb_cgroup_piece(const char *path, char *list, size_t size)
+{
+	NB_OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, list, size - 1) : -1;
+	list[n > 0 ? n : 0] = '\0';
+	char *end = strrchr(list, '\n');
+	if (end != NULL)
+		end[1] = '\0';
+	return end != NULL ? end + 1 - list : n;
+}
+
 bool nb_cgroup_find_own(const char *mount, const char *path, pid_t pid, char out[NB_FACT_PATH])
 {
 	struct stat st;
 	if (path[0] != '/' || nb_starts_with(path, "/.."))
 		return false;
 	for (const char *p = path; p != NULL; p = strchr(p + 1, '/')) {
-		bool is_whole = p == path && p[1] != '\0';
-		if (join(out, mount, p) && stat(out, &st) == 0 && (is_whole || holds(out, pid)))
+		/* A single name, "/init", is in many trees. */
+		bool is_certain = p == path && strchr(p + 1, '/') != NULL;
+		if (join(out, mount, p) && stat(out, &st) == 0 && (is_certain || holds(out, pid)))
 			return true;
 	}
 	return join(out, mount, "/") && holds(out, pid);

@@ -16,7 +16,7 @@ bool nb_cgroup_writable(const char *path);
 /* The directory that shows the cgroup `path` of process `pid` under `mount`. In a container the mount may be rooted
  * below the path's first components, so an end of the path may be its name there; and the mount may be another's: with
  * a cgroup namespace of its own and the host's cgroup file system, "/" is not the container's. So where the directory
- * does not have the whole path, the process must be found in it. */
+ * does not have the whole path, of more names than one, the process must be found in it. */
 bool nb_cgroup_find_own(const char *mount, const char *path, pid_t pid, char out[NB_FACT_PATH]);
 /* Is the name one of the words (cgroup.controllers, cgroup.subtree_control)? */
 bool nb_cgroup_has_word(const char *words, const char *name);

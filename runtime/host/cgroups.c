@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -28,12 +29,15 @@ static void say(nb_cgroup_facts *c, const char *why_not)
 static bool find_delegated(const char *mount, const char *own, uid_t uid, char out[NB_FACT_PATH])
 {
 	char below[32];
-	gid_t groups[NB_MAX_GROUPS + 1];
-	int n = getgroups(NB_MAX_GROUPS, groups);
+	int n = getgroups(0, NULL);
+	NB_OWN_MEM gid_t *groups = calloc((size_t)(n > 0 ? n : 0) + 1, sizeof(*groups));
 	nb_text t = nb_text_over(below, sizeof(below));
 	nb_text_addf(&t, "nestbox/%u", (unsigned)uid);
 	if (nb_cgroup_find_up(mount, own, below, nb_cgroup_writable, out))
 		return true;
+	if (groups == NULL)
+		return false;
+	n = n > 0 ? getgroups(n, groups) : 0;
 	n = n < 0 ? 0 : n;
 	groups[n++] = getegid();
 	for (int i = 0; i < n; i++) {
@@ -113,6 +117,14 @@ static void v2_use(nb_cgroup_facts *c, const char *dir, const char *controllers)
 		memcpy(c->io, dir, strlen(dir) + 1);
 }
 
+/* Handed to this ordinary user, and with processes beside ours: those of a job whose wrapper starts us and stays. What
+ * is root's own may be a whole container's, which only nestbox delegate empties. */
+static bool v2_is_jobs(const char *dir, const char *handed, uid_t uid)
+{
+	struct stat st;
+	return uid != 0 && (handed[0] == '\0' || handed[0] == '\n') && stat(dir, &st) == 0 && st.st_uid == uid;
+}
+
 static bool v2_writable(const char *dir)
 {
 	char path[NB_FACT_PATH + 32];
@@ -138,18 +150,25 @@ static void v2(nb_cgroup_facts *c, const char *mount, const char *path, uid_t ui
 		v2_use(c, own, c->vacate ? available : handed);
 		return;
 	}
-	char *slash = strrchr(own, '/');
+	bool is_jobs = v2_writable(own) && v2_is_jobs(own, handed, uid);
+	char *slash = strrchr(own, '/'), up[NB_FACT_PATH];
+	memcpy(up, own, sizeof(up));
 	if (strlen(own) > strlen(mount) && slash != NULL) {
-		*slash = '\0';
-		attribute(own, "cgroup.subtree_control", handed, sizeof(handed));
-		if (v2_writable(own) && handed[0] != '\0') {
-			v2_use(c, own, handed);
+		up[slash - own] = '\0';
+		attribute(up, "cgroup.subtree_control", handed, sizeof(handed));
+		if (v2_writable(up) && handed[0] != '\0') {
+			v2_use(c, up, handed);
 			return;
 		}
 	}
 	if (find_delegated(mount, own, uid, delegated)) {
 		attribute(delegated, "cgroup.subtree_control", handed, sizeof(handed));
 		v2_use(c, delegated, handed);
+		return;
+	}
+	if (is_jobs) {
+		c->vacate = 1;
+		v2_use(c, own, available);
 		return;
 	}
 	say(c, "no cgroup is writable for this user: run 'nestbox delegate' at the container's start, or let HTCondor "

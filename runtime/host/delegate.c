@@ -90,24 +90,20 @@ static int delegate_v1(char *text, const nb_delegate *to, nb_text *report, nb_er
 /* All processes of a cgroup into its child `init`; more may be born meanwhile, so until none is left. */
 static int move_aside(const char *own, nb_error *e)
 {
-	char leaf[NB_FACT_PATH], procs[NB_FACT_PATH], into[NB_FACT_PATH], list[65536];
+	char leaf[NB_FACT_PATH], procs[NB_FACT_PATH], into[NB_FACT_PATH], list[256];
 	if (join(leaf, own, "/init", e) != 0 || join(procs, own, "/cgroup.procs", e) != 0 ||
 	    join(into, leaf, "/cgroup.procs", e) != 0 || make_dir(leaf, e) != 0)
 		return -1;
-	for (int tries = 0; tries < 100; tries++) {
-		ssize_t n = nb_read_file(AT_FDCWD, procs, list, sizeof(list));
+	for (int tries = 0; tries < 10000; tries++) {
+		ssize_t n = nb_cgroup_piece(procs, list, sizeof(list));
 		if (n < 0)
 			return nb_fail(e, NB_HOST, errno, "cannot read %s", procs);
 		if (n == 0)
 			return 0;
-		for (char *p = list; *p != '\0';) {
-			char *end = p + strcspn(p, "\n");
-			if (*end == '\0')
-				break; /* the rest of this number is in the next piece */
+		for (char *p = list, *end; (end = strchr(p, '\n')) != NULL; p = end + 1) {
 			*end = '\0';
 			if (nb_write_file(AT_FDCWD, into, p) != 0 && errno != ESRCH)
 				return nb_fail(e, NB_HOST, errno, "cannot move process %s into %s", p, leaf);
-			p = end + 1;
 		}
 	}
 	return nb_fail(e, NB_HOST, 0, "processes are born in %s faster than they can be moved", own);

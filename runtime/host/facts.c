@@ -57,11 +57,12 @@ static void kernel(nb_host *h)
 
 static void groups(nb_host *h)
 {
-	gid_t list[NB_MAX_GROUPS];
-	int n = getgroups(NB_MAX_GROUPS, list);
-	for (int i = 0; i < n; i++)
-		h->groups[i] = list[i];
-	h->group_count = n > 0 ? (uint32_t)n : 0;
+	int n = getgroups(0, NULL);
+	gid_t *all = n > NB_MAX_GROUPS ? calloc((size_t)n, sizeof(*all)) : h->groups;
+	n = n > 0 && all != NULL ? getgroups(n, all) : n;
+	h->groups_unknown = n < 0 || all == NULL;
+	h->group_count = h->groups_unknown ? 0 : (uint32_t)n;
+	h->all_groups = all != h->groups ? all : NULL;
 }
 
 /* XDG base directories: absolute paths only. */

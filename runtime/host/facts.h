@@ -9,7 +9,7 @@
 
 #define NB_CGROUP_ROOT "/sys/fs/cgroup"
 
-enum { NB_MAX_GROUPS = 64, NB_FACT_PATH = 512 };
+enum { NB_MAX_GROUPS = 64, NB_FACT_PATH = 512, NB_FACT_LONG_PATH = 4096 };
 
 typedef enum nb_cgroup_layout { NB_CGROUP_NONE = 0, NB_CGROUP_V1, NB_CGROUP_V2 } nb_cgroup_layout;
 typedef enum nb_controller { NB_CTRL_CPU = 0, NB_CTRL_MEMORY, NB_CTRL_PIDS, NB_CONTROLLERS } nb_controller;
@@ -29,6 +29,8 @@ typedef struct nb_cgroup_facts {
 typedef struct nb_host {
 	uint32_t uid, gid;
 	uint32_t groups[NB_MAX_GROUPS], group_count;
+	const uint32_t *all_groups;  /* group_count of them, where they are too many for `groups`; lives until exit */
+	uint32_t groups_unknown;     /* nobody may count on there being no others */
 	uint32_t sys_admin;          /* CAP_SYS_ADMIN: mounts without a user namespace */
 	uint32_t set_ids;            /* CAP_SETUID and CAP_SETGID */
 	uint32_t sudo_uid, sudo_gid; /* of SUDO_UID, SUDO_GID; 0: none */
@@ -37,11 +39,11 @@ typedef struct nb_host {
 	uint32_t new_mount_api;      /* open_tree, move_mount, mount_setattr (Linux 5.12) */
 	uint32_t is_container_tmp; /* /tmp is the scratch directory's own tmp: HTCondor's MOUNT_UNDER_SCRATCH made it */
 	uint32_t at_terminal;      /* standard input is a terminal */
-	char cwd[NB_FACT_PATH];
-	char own_log[NB_FACT_PATH]; /* by hand, as an ordinary user: $XDG_STATE_HOME/nestbox, where records go that the
-				     * site's log does not take; else "" */
-	char scratch_disk[24];      /* "MAJOR:MINOR" of the whole disk under the scratch directory; "": none is known
-				     * (overlay,      tmpfs, btrfs, a network) */
+	char cwd[NB_FACT_LONG_PATH]; /* "": it has no path here */
+	char own_log[NB_FACT_PATH];  /* by hand, as an ordinary user: $XDG_STATE_HOME/nestbox, where records go that the
+				      * site's log does not take; else "" */
+	char scratch_disk[24];       /* "MAJOR:MINOR" of the whole disk under the scratch directory; "": none is known
+				      * (overlay, tmpfs, btrfs, a network) */
 	char resolv_conf[NB_FACT_PATH]; /* what /etc/resolv.conf leads to when it is a link into /run; else "" */
 	char hostname[80], boot_id[40], machine_id[40];
 	nb_cgroup_facts cgroup;
@@ -59,6 +61,8 @@ void nb_cgroup_settle(void);
  * frozen cgroup of v1 takes effect then, and a keeper that is frozen reaps nothing. Where the caller may not, nothing.
  */
 void nb_cgroup_thaw(pid_t pid);
+/* The first whole lines of a list of processes, so many as fit: who takes them away reads again. Returns the length. */
+ssize_t nb_cgroup_piece(const char *path, char *list, size_t size);
 void nb_cgroup_survey(uid_t uid, nb_cgroup_facts *ret_c);
 
 /* The uid's name in /etc/passwd, no name service asked; "" when it has none there, or one that does not fit. */

@@ -17,6 +17,29 @@ static int path_of(const nb_cgroup *g, const char *name, char out[static NB_CGRO
 	return t.full ? nb_fail(e, NB_HOST, ENAMETOOLONG, "cannot name a file in the cgroup %s", g->dir) : 0;
 }
 
+/* All that is in our cgroup into its child, ourselves among them; some may be born meanwhile, so until none is left. */
+static int move_all(const nb_cgroup *own, nb_error *e)
+{
+	enum { TRIES = 10000 };
+	char procs[NB_CGROUP_PATH], into[NB_CGROUP_PATH], list[1024];
+	if (path_of(own, "cgroup.procs", procs, e) != 0 || path_of(own, "keeper/cgroup.procs", into, e) != 0)
+		return -1;
+	if (nb_write_file(AT_FDCWD, into, "0") != 0)
+		return nb_fail(e, NB_HOST, errno, "cannot move into the cgroup %s/keeper", own->dir);
+	for (int tries = 0; tries < TRIES; tries++) {
+		ssize_t n = nb_cgroup_piece(procs, list, sizeof(list));
+		if (n <= 0)
+			return n == 0 ? 0 : nb_fail(e, NB_HOST, errno, "cannot read %s", procs);
+		for (char *p = list, *end; (end = strchr(p, '\n')) != NULL; p = end + 1) {
+			*end = '\0';
+			if (nb_write_file(AT_FDCWD, into, p) != 0 && errno != ESRCH)
+				return nb_fail(e, NB_HOST, errno, "cannot move process %s into the cgroup %s/keeper", p,
+					       own->dir);
+		}
+	}
+	return nb_fail(e, NB_HOST, 0, "processes are born in %s faster than they can be moved", own->dir);
+}
+
 int nb_keep_cgroup_leave(nb_keeper *k, const nb_row *row, nb_error *e)
 {
 	nb_cgroup own = { 0 };
@@ -28,11 +51,7 @@ int nb_keep_cgroup_leave(nb_keeper *k, const nb_row *row, nb_error *e)
 		return -1;
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return nb_fail(e, NB_HOST, errno, "cannot make the cgroup %s", path);
-	if (path_of(&own, "keeper/cgroup.procs", path, e) != 0)
-		return -1;
-	if (nb_write_file(AT_FDCWD, path, "0") != 0)
-		return nb_fail(e, NB_HOST, errno, "cannot move into the cgroup %s/keeper", own.dir);
-	if (path_of(&own, "cgroup.subtree_control", path, e) != 0)
+	if (move_all(&own, e) != 0 || path_of(&own, "cgroup.subtree_control", path, e) != 0)
 		return -1;
 	for (unsigned c = 0; c < NB_CONTROLLERS; c++) {
 		char word[16];
@@ -105,16 +124,57 @@ int nb_keep_cgroup_make(nb_keeper *k, const nb_row *row, nb_error *e)
 	return open_entry(g, e);
 }
 
+static uint64_t microseconds(const char *dir, const char *name)
+{
+	char path[NB_CGROUP_PATH + 32], text[32];
+	uint64_t v;
+	nb_error ignored;
+	nb_text t = nb_text_over(path, sizeof(path));
+	nb_text_addf(&t, "%s/%s", dir, name);
+	if (nb_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	return nb_parse_u64(text, UINT32_MAX, &v, &ignored) == 0 ? v : 0;
+}
+
+/* v1 refuses a quota above that of a directory further up (sched-bwc.rst), where v2 lets the lower hold: so this is all
+ * that a container whose engine gave it fewer CPUs than its slots claim can have. False: none above has one. */
+static bool quota_above(const nb_cgroup *g, char out[static NB_LIFE_LIMIT_TEXT])
+{
+	uint64_t least = UINT64_MAX;
+	char at[NB_CGROUP_PATH];
+	memcpy(at, g->dir, sizeof(at));
+	for (char *slash; (slash = strrchr(at, '/')) != NULL && slash != at;) {
+		*slash = '\0';
+		uint64_t quota = microseconds(at, "cpu.cfs_quota_us"), period = microseconds(at, "cpu.cfs_period_us");
+		if (quota != 0 && period != 0 && quota * 100000 / period < least)
+			least = quota * 100000 / period;
+	}
+	snprintf(out, NB_LIFE_LIMIT_TEXT, "%llu", (unsigned long long)least);
+	return least != UINT64_MAX;
+}
+
+static bool write_limit(const nb_cgroup *g, int fd, const char *name, const char **value,
+			char least[static NB_LIFE_LIMIT_TEXT])
+{
+	if (write(fd, *value, strlen(*value)) >= 0)
+		return true;
+	if (errno != EINVAL || !nb_streq(name, "cpu.cfs_quota_us") || !quota_above(g, least))
+		return false;
+	*value = least;
+	return write(fd, least, strlen(least)) >= 0;
+}
+
 int nb_keep_cgroup_limit(nb_keeper *k, const nb_row *row, nb_error *e)
 {
 	const nb_cgroup *g = &k->cgroups[row->n];
 	const char *name = nb_plan_text(k->plan, row->a), *value = nb_plan_text(k->plan, row->b);
-	char got[NB_LIFE_LIMIT_TEXT];
+	char got[NB_LIFE_LIMIT_TEXT], least[NB_LIFE_LIMIT_TEXT];
 	NB_OWN_FD int fd = openat(g->lock, name, O_RDWR | O_CLOEXEC);
 	bool may_miss = (row->flags & NB_ROW_REQUIRED) == 0;
 	if (fd < 0 && errno == ENOENT && may_miss)
 		return 0;
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+	if (fd < 0 || !write_limit(g, fd, name, &value, least))
 		return may_miss ? 0 : nb_fail(e, NB_HOST, errno, "cannot write %s to %s/%s", value, g->dir, name);
 	ssize_t n = pread(fd, got, sizeof(got) - 1, 0);
 	got[n > 0 ? n : 0] = '\0';

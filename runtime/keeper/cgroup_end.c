@@ -66,6 +66,21 @@ static uint64_t v1_oom_kills(int dir, int depth)
 	return sum;
 }
 
+/* io.stat: a line a disk, "8:0 rbytes=1 wbytes=2 ..."; the sum of what stands behind the word. */
+static uint64_t summed(int dirfd, const char *name, const char *word)
+{
+	char text[8192];
+	uint64_t sum = 0;
+	ssize_t n = dirfd >= 0 ? nb_read_file(dirfd, name, text, sizeof(text)) : -1;
+	for (const char *p = n > 0 ? strstr(text, word) : NULL; p != NULL; p = strstr(p, word)) {
+		uint64_t v = 0;
+		for (p += strlen(word); *p >= '0' && *p <= '9'; p++)
+			v = v * 10 + (uint64_t)(*p - '0');
+		sum += v;
+	}
+	return sum;
+}
+
 static void memory_usage(nb_life *life, const nb_cgroup *g)
 {
 	if (g->controller == NB_CONTROLLERS) {
@@ -92,7 +107,10 @@ void nb_cgroups_usage(nb_keeper *k)
 			memory_usage(&k->life, g);
 		if (g->controller == NB_CTRL_PIDS || g->controller == NB_CONTROLLERS)
 			k->life.pids_refused = refused_forks(g);
-		if (g->controller == NB_CONTROLLERS)
+		if (g->controller == NB_CONTROLLERS) {
 			k->life.pids_peak = number_in(g->lock, "pids.peak");
+			k->life.io_read = summed(g->lock, "io.stat", " rbytes=");
+			k->life.io_written = summed(g->lock, "io.stat", " wbytes=");
+		}
 	}
 }

@@ -37,8 +37,8 @@ int nb_keep_audit_open(nb_keeper *k, const nb_row *row, nb_error *e)
 	return nb_fail_add(e, " (the policy refuses payloads without a record, %s)", nb_plan_text(p, row->why));
 }
 
-/* head and event, no text longer than `most`, escapes included (0: as the record allows). A collector has to find room
- * in the line, too. */
+/* head and event, no text longer than `most` (0: as the record allows). A collector has to find room in the line, too.
+ */
 static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *head, nb_text *event, nb_error *e)
 {
 	static const char cut[] = ",\"truncated\":true"; /* into "nestbox", which is the last object and open */
@@ -54,10 +54,11 @@ static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *hea
 		       : nb_fail(e, NB_BUG, 0, "an audit record is too long");
 }
 
-/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter. */
+/* A job must not get out of its record, nor be refused, by long texts of its own: then each is cut shorter, though
+ * never a digest or an id of those that have a fixed length. */
 static int compose_to_fit(nb_keeper *k, nb_record_fn *record, nb_text *head, nb_text *event, nb_error *e)
 {
-	static const size_t most[] = { 0, 512, 96 }; /* a digest has 64 characters */
+	static const size_t most[] = { 0, 256, 96 };
 	int result = -1;
 	for (size_t i = 0; result != 0 && i < NB_COUNT(most) && (i == 0 || e->class == NB_BUG); i++)
 		result = compose(k, record, most[i], head, event, e);
@@ -302,8 +303,10 @@ static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *fail
 	k->life.ended_ns = nb_now_realtime_ns();
 	k->life.cpu_user_ns = nanoseconds(k->usage.ru_utime);
 	k->life.cpu_system_ns = nanoseconds(k->usage.ru_stime);
-	k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): blocks of that size, on Linux */
-	k->life.io_write = (uint64_t)k->usage.ru_oublock * 512;
+	if (k->life.io_read == 0 && k->life.io_written == 0) { /* no cgroup that counts them */
+		k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): of that size, on Linux */
+		k->life.io_written = (uint64_t)k->usage.ru_oublock * 512;
+	}
 	if (failed != NULL && !k->recorded) {
 		nb_keeper_record_refusal(k, failed);
 	} else if (k->life.init != 0) {

@@ -164,12 +164,21 @@ static int receive_report(nb_keeper *k, nb_error *e)
 	return -1;
 }
 
+/* Pid 1 has let go of its end, and said nothing before. */
+static bool is_gone(int channel)
+{
+	char word;
+	return recv(channel, &word, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static int start_and_meet(nb_keeper *k, bool into_cgroup, nb_error *e)
 {
 	if (start(k, into_cgroup, e) != 0)
 		return -1;
-	if (k->plan->keeper_maps && write_maps(k, e) != 0)
+	if (k->plan->keeper_maps && write_maps(k, e) != 0) {
+		k->silent = is_gone(k->channel);
 		return -1;
+	}
 	nb_keeper_find_chirp(k);
 	return receive_report(k, e);
 }

@@ -57,6 +57,7 @@ static const box_metric box_metrics[] = {
 	{ COUNTER, true, USAGE(throttled_ns), "nestbox_box_cpu_throttled_seconds",
 	  "Time for which a running box's CPU quota held it back." },
 	{ GAUGE, false, USAGE(memory), "nestbox_box_memory_bytes", "Memory that a running box uses." },
+	{ GAUGE, false, USAGE(memory_anon), "nestbox_box_memory_anon_bytes", "Of it, what is no file's page." },
 	{ GAUGE, false, USAGE(memory_peak), "nestbox_box_memory_peak_bytes", "The most that it has used." },
 	{ GAUGE, false, ENTRY(memory), "nestbox_box_memory_limit_bytes", "Its memory limit." },
 	{ GAUGE, false, USAGE(pids), "nestbox_box_pids", "Tasks of a running box." },

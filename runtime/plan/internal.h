@@ -28,6 +28,7 @@ int nb_plan_groups(const nb_plan *p, nb_error *e);
 /* No signal to, no look into, no abstract socket of a process beyond the box: Landlock with its scopes. */
 bool nb_plan_is_scoped(const nb_plan *p);
 int nb_plan_proc(nb_plan *p, nb_error *e);      /* fills p->proc and p->has_pid_namespace */
+int nb_plan_rules(nb_plan *p, nb_error *e);     /* fills p->rules */
 int nb_plan_limits(nb_planner *w, nb_error *e); /* fills p->limits, adds the cgroup rows */
 /* The payload's own part of the cgroup tree. made: cgroups so far. */
 bool nb_plan_delegates(const nb_plan *p);

@@ -101,10 +101,10 @@ static int bind_rows(nb_planner *w, nb_error *e)
 }
 
 /* The part of a path before its last component. */
-static void parent_of(const char *path, char out[NB_FACT_PATH])
+static void parent_of(const char *path, char out[NB_FACT_LONG_PATH])
 {
 	size_t n = (size_t)(strrchr(path, '/') - path);
-	n = n < NB_FACT_PATH ? n : 0;
+	n = n < NB_FACT_LONG_PATH ? n : 0;
 	memcpy(out, path, n);
 	out[n] = '\0';
 }
@@ -126,7 +126,7 @@ static bool is_nested(const char *scratch, const char *dir)
 static void scratch_at(nb_planner *w, const char *target, uint32_t why)
 {
 	const char *source = w->p->request->scratch;
-	char from[NB_FACT_PATH], to[NB_FACT_PATH];
+	char from[NB_FACT_LONG_PATH], to[NB_FACT_LONG_PATH];
 	parent_of(source, from);
 	parent_of(target, to);
 	add_mount(w, source, target, why, NB_ROW_REQUIRED | NB_ROW_OWN_DIR);
@@ -138,7 +138,7 @@ static void scratch_at(nb_planner *w, const char *target, uint32_t why)
 static void scratch_rows(nb_planner *w)
 {
 	const nb_request *r = w->p->request;
-	char dir[NB_FACT_PATH], execute[NB_FACT_PATH];
+	char dir[NB_FACT_LONG_PATH], execute[NB_FACT_LONG_PATH];
 	if (r->scratch == NULL)
 		return;
 	uint32_t why = nb_put(w, r->verb == NB_VERB_WRAP ? "_CONDOR_SCRATCH_DIR" : "--job-dir");

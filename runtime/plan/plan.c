@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
-#include <fnmatch.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,28 +51,6 @@ nb_row *nb_add(nb_planner *w, nb_step step, uint32_t a, uint32_t b, uint32_t why
 	nb_row *row = &p->rows[w->full ? 0 : p->count++];
 	*row = (nb_row){ .step = (uint16_t)step, .flags = (uint16_t)flags, .a = a, .b = b, .why = why };
 	return row;
-}
-
-/* Which rules hold. What the job says about itself can only narrow what it may do, so a forged ad gains nothing. */
-static int match_rules(nb_plan *p, nb_error *e)
-{
-	const nb_policy *policy = p->policy;
-	if (policy->rules.count > NB_COUNT(p->rules))
-		return nb_fail(e, NB_POLICY, 0, "the policy has more than %zu rules: the site must shorten it",
-			       NB_COUNT(p->rules));
-	for (uint32_t i = 0; i < policy->rules.count; i++) {
-		const nb_policy_rule *rule = NB_POLICY_AT(policy, rules, i, nb_policy_rule);
-		bool all = p->request->verb == NB_VERB_WRAP;
-		for (uint32_t k = 0; all && k < rule->when.count; k++) {
-			const nb_policy_condition *c = nb_policy_item(policy, rule->when, k, sizeof(*c));
-			char value[1024];
-			all = nb_ad_text(&p->request->job, nb_policy_text(policy, c->attribute), value,
-					 sizeof(value)) &&
-			      fnmatch(nb_policy_text(policy, c->pattern), value, 0) == 0;
-		}
-		p->rules[i] = all;
-	}
-	return 0;
 }
 
 static int decide_profile(nb_plan *p, nb_error *e)
@@ -205,6 +182,17 @@ static void add_drop(nb_planner *w, uint32_t built_in)
 		->n = p->filter->program.count;
 }
 
+static int check_workdir(const nb_plan *p, nb_error *e)
+{
+	/* Where HTCondor starts a job it is meant to run. */
+	return p->request->verb != NB_VERB_WRAP || p->request->pwd != NULL || p->host->cwd[0] != '\0'
+		       ? 0
+		       : nb_fail(e, NB_HOST, 0,
+				 "the job's working directory has no path of at most %d bytes on this worker: the site "
+				 "must see why it is gone or unreachable",
+				 NB_FACT_LONG_PATH - 1);
+}
+
 static void add_payload(nb_planner *w, uint32_t built_in)
 {
 	const nb_request *r = w->p->request;
@@ -294,8 +282,9 @@ int nb_plan_make(const nb_request *request, const nb_policy *policy, const nb_ho
 			       "this worker has no open_tree, move_mount or mount_setattr (Linux 5.12), or its seccomp "
 			       "profile forbids "
 			       "them: the site must take a newer kernel or another profile");
-	if (match_rules(p, e) != 0 || nb_plan_user(p, e) != 0 || decide_profile(p, e) != 0 || check_image(p, e) != 0 ||
-	    decide_command(&w, e) != 0 || decide_terminal(p, e) != 0)
+	if (nb_plan_rules(p, e) != 0 || nb_plan_user(p, e) != 0 ||
+	    decide_profile(p, e) != 0 || check_image(p, e) != 0 ||
+	    decide_command(&w, e) != 0 || decide_terminal(p, e) != 0 || check_workdir(p, e) != 0)
 		return -1;
 	add_audit(&w);
 	if (policy_environment(&w, e) != 0 || nb_plan_groups(p, e) != 0 || nb_plan_limits(&w, e) != 0 ||

@@ -55,6 +55,16 @@ int nb_plan_user(nb_plan *p, nb_error *e)
 	return 0;
 }
 
+static bool may_be_in_group(const nb_host *h, uint64_t gid)
+{
+	const uint32_t *groups = h->all_groups != NULL ? h->all_groups : h->groups;
+	uint32_t count = h->all_groups != NULL || h->group_count < NB_MAX_GROUPS ? h->group_count : NB_MAX_GROUPS;
+	for (uint32_t i = 0; i < count; i++)
+		if (groups[i] == gid)
+			return true;
+	return gid == h->gid || h->groups_unknown;
+}
+
 int nb_plan_groups(const nb_plan *p, nb_error *e)
 {
 	const nb_policy *policy = p->policy;
@@ -63,10 +73,7 @@ int nb_plan_groups(const nb_plan *p, nb_error *e)
 		return 0;
 	for (uint32_t i = 0; i < policy->groups_refused.count; i++) {
 		const nb_policy_limit *refused = NB_POLICY_AT(policy, groups_refused, i, nb_policy_limit);
-		bool has = refused->value == h->gid;
-		for (uint32_t k = 0; k < h->group_count && !has; k++)
-			has = h->groups[k] == refused->value;
-		if (has)
+		if (may_be_in_group(h, refused->value))
 			return nb_fail_from(e, NB_POLICY, nb_policy_text(policy, refused->why),
 					    "the caller is in group %llu, which the policy refuses (%s), and a user "
 					    "namespace can't drop it: the "

@@ -63,6 +63,9 @@ typedef struct nb_sc_program {
 /* notes: remarks about names that are not known and arguments that were narrowed; NULL for none */
 int nb_sc_read(const nb_doc *doc, const nb_sc_arch *arch, FILE *notes, nb_sc_rules *ret_rules, nb_error *e);
 void nb_sc_free(nb_sc_rules *rules);
+/* Add what a profile of the site's lacks of the meaning of its boxes: nested ones make no network and time namespaces,
+ * strict ones none at all. Rules that refuse, so a profile never allows more by it. path: for the note. */
+int nb_sc_floor(nb_sc_rules *rules, bool strict, const char *path, FILE *notes, nb_error *e);
 
 /* The verdict that the rules mean: straight from the rules, knowing nothing of programs. */
 uint32_t nb_sc_mean(const nb_sc_rules *rules, const struct seccomp_data *data);

@@ -19,7 +19,7 @@ int nb_trust_open(const char *path, const nb_trust *trust, nb_error *e)
 
 int nb_trust_judge(const char *path, const struct stat *st, mode_t kind, const nb_trust *trust, nb_error *e)
 {
-	bool owned = st->st_uid == 0 || st->st_uid == trust->owner || st->st_uid == trust->other;
+	bool owned = st->st_uid == trust->owner || st->st_uid == trust->other || nb_uid_is_root(st->st_uid);
 	if ((st->st_mode & S_IFMT) != kind)
 		return nb_fail(e, NB_POLICY, 0, "%s is not a %s; the site must put the policy itself there", path,
 			       kind == S_IFDIR ? "directory" : "regular file");

@@ -84,8 +84,9 @@ int nb_entry_mark(const nb_entry *e);
 
 /* What a box uses now; UINT64_MAX: unknown. */
 typedef struct nb_usage {
+	uint64_t memory_anon; /* of memory: what is no file's page (anonymous and shared memory, tmpfs) */
 	uint64_t memory, memory_peak, cpu_ns, pids, oom_kills, throttled_ns;
 	uint64_t io_read, io_written; /* bytes, of all disks (v2) */
-	const char *state; /* "running", "stopped", "frozen" */
+	const char *state;            /* "running", "stopped", "frozen" */
 } nb_usage;
 void nb_entry_usage(const nb_entry *e, nb_usage *ret_u);

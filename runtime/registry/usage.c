@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a box uses, from its cgroups: the first of the files that is there (v2, then v1). */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "registry.h"
 
@@ -16,7 +19,7 @@ typedef struct source {
 
 static bool read_source(const nb_entry *e, const source *s, uint64_t *ret_v)
 {
-	char path[NB_ENTRY_PATH + 64], text[4096];
+	char path[NB_ENTRY_PATH + 64], text[8192];
 	if (e->cgroups[s->controller][0] == '\0')
 		return false;
 	snprintf(path, sizeof(path), "%s/%s", e->cgroups[s->controller], s->file);
@@ -46,6 +49,69 @@ static uint64_t first_of(const nb_entry *e, const source *sources, size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (read_source(e, &sources[i], &v))
 			return v;
+	return UINT64_MAX;
+}
+
+/* Of a process and the children that it has waited for: fields 14 to 17 of /proc/PID/stat, in ticks. */
+static uint64_t ticks_of(pid_t pid)
+{
+	enum { FIRST = 14, LAST = 17 };
+	char path[64], text[1024];
+	uint64_t sum = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	const char *p = nb_read_file(AT_FDCWD, path, text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
+	for (int field = 2; p != NULL && field <= LAST; field++, p = strchr(p + 1, ' ')) {
+		uint64_t v = 0;
+		for (const char *d = p + 1; *d >= '0' && *d <= '9'; d++)
+			v = v * 10 + (uint64_t)(*d - '0');
+		sum += field >= FIRST ? v : 0;
+	}
+	return sum;
+}
+
+static uint64_t ticks_of_listed(int dir)
+{
+	enum { MOST = 1 << 20 };
+	NB_OWN_FD int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	NB_OWN_MEM char *list = malloc(MOST);
+	uint64_t sum = 0;
+	ssize_t n = fd >= 0 && list != NULL ? nb_read_fd(fd, list, MOST) : -1;
+	for (const char *p = list; n > 0 && *p >= '0' && *p <= '9'; p += *p == '\n') {
+		pid_t pid = 0;
+		for (; *p >= '0' && *p <= '9'; p++)
+			pid = pid * 10 + (*p - '0');
+		sum += *p == '\n' ? ticks_of(pid) : 0;
+	}
+	return sum;
+}
+
+static uint64_t ticks_below(int dir, int depth)
+{
+	enum { DEEPEST = 16 };
+	uint64_t sum = ticks_of_listed(dir);
+	int again = depth < DEEPEST ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *names = again >= 0 ? fdopendir(again) : NULL;
+	for (struct dirent *d; names != NULL && (d = readdir(names)) != NULL;) {
+		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+			continue;
+		NB_OWN_FD int below = openat(dir, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		sum += below >= 0 ? ticks_below(below, depth + 1) : 0;
+	}
+	if (names != NULL)
+		closedir(names);
+	return sum;
+}
+
+/* v1 with a cpuacct hierarchy of its own: the box has no cgroup there. What its processes say, as HTCondor counts it.
+ */
+static uint64_t cpu_of_processes(const nb_entry *e)
+{
+	const uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	for (unsigned i = 0; i < NB_COUNT(e->cgroups); i++) {
+		NB_OWN_FD int dir = e->cgroups[i][0] ? open(e->cgroups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+		if (dir >= 0)
+			return ticks_below(dir, 0) * tick_ns;
+	}
 	return UINT64_MAX;
 }
 
@@ -82,6 +148,11 @@ void nb_entry_usage(const nb_entry *e, nb_usage *ret_u)
 {
 	static const source memory[] = { { MEMORY, "memory.current", NULL, 1 },
 					 { MEMORY, "memory.usage_in_bytes", NULL, 1 } };
+	/* v1 says first what is the directory's own, then, as total_, what is below it too */
+	static const source anon[] = { { MEMORY, "memory.stat", "total_rss", 1 },
+				       { MEMORY, "memory.stat", "anon", 1 } };
+	static const source shmem[] = { { MEMORY, "memory.stat", "total_shmem", 1 },
+					{ MEMORY, "memory.stat", "shmem", 1 } };
 	static const source peak[] = { { MEMORY, "memory.peak", NULL, 1 },
 				       { MEMORY, "memory.max_usage_in_bytes", NULL, 1 } };
 	static const source cpu[] = { { CPU, "cpu.stat", "usage_usec", 1000 }, { CPU, "cpuacct.usage", NULL, 1 } };
@@ -100,4 +171,8 @@ void nb_entry_usage(const nb_entry *e, nb_usage *ret_u)
 			     .io_read = io_bytes(e, " rbytes="),
 			     .io_written = io_bytes(e, " wbytes="),
 			     .state = state_of(e) };
+	uint64_t private = first_of(e, anon, NB_COUNT(anon)), shared = first_of(e, shmem, NB_COUNT(shmem));
+	ret_u->memory_anon = private == UINT64_MAX || shared == UINT64_MAX ? UINT64_MAX : private + shared;
+	if (ret_u->cpu_ns == UINT64_MAX)
+		ret_u->cpu_ns = cpu_of_processes(e);
 }

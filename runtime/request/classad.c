@@ -103,11 +103,23 @@ static bool unescape(const char *s, size_t n, char *out, size_t size)
 	return i >= n;
 }
 
+static const char *find_defined(const nb_ad *ad, const char *name, size_t *ret_n)
+{
+	const char *s = find(ad, name, ret_n);
+	return s != NULL && *ret_n == 9 && strncasecmp(s, "undefined", 9) == 0 ? NULL : s;
+}
+
+bool nb_ad_has(const nb_ad *ad, const char *name)
+{
+	size_t n;
+	return find_defined(ad, name, &n) != NULL;
+}
+
 bool nb_ad_text_begin(const nb_ad *ad, const char *name, char *out, size_t size, bool *ret_whole)
 {
 	size_t n;
-	const char *s = find(ad, name, &n);
-	if (s == NULL || (n == 9 && strncasecmp(s, "undefined", 9) == 0))
+	const char *s = find_defined(ad, name, &n);
+	if (s == NULL)
 		return false;
 	if (n >= 2 && s[0] == '"' && s[n - 1] == '"') {
 		*ret_whole = unescape(s + 1, n - 2, out, size);

@@ -26,6 +26,8 @@ int nb_ad_load(const char *path, nb_ad *ret_ad, nb_error *e);
 bool nb_ad_text(const nb_ad *ad, const char *name, char *out, size_t size);
 /* The same for records: of what does not fit, the beginning, and *ret_whole false. */
 bool nb_ad_text_begin(const nb_ad *ad, const char *name, char *out, size_t size, bool *ret_whole);
+/* It is there, and is not undefined: what nb_ad_text then refuses does not fit. */
+bool nb_ad_has(const nb_ad *ad, const char *name);
 /* The value of an attribute that is a plain integer; false otherwise. */
 bool nb_ad_int(const nb_ad *ad, const char *name, int64_t *ret_v);
 /* Check the shape of an ad that is in memory already. `where` is for the message. */

@@ -49,15 +49,15 @@ static void creds_of(char *const *env, nb_request *r)
 	r->creds = moved;
 }
 
-/* A job of the local universe runs beside the schedd, in no slot: its machine ad names no resources. A forged ad gains
- * nothing that a machine ad with large numbers would not. */
+/* A job of the local universe runs beside the schedd, in no slot: the starter names none (and the job can't unname it:
+ * the starter sets the variable over the job's), and its machine ad has no resources. */
 static bool in_no_slot(const nb_request *r)
 {
 	enum { LOCAL = 12 }; /* CONDOR_UNIVERSE_LOCAL, condor_universe.h */
 	int64_t universe;
 	char text[8];
-	return nb_ad_int(&r->job, "JobUniverse", &universe) && universe == LOCAL &&
-	       !nb_ad_text(&r->machine, "Cpus", text, sizeof(text)) &&
+	return (r->slot == NULL || r->slot[0] == '\0') && nb_ad_int(&r->job, "JobUniverse", &universe) &&
+	       universe == LOCAL && !nb_ad_text(&r->machine, "Cpus", text, sizeof(text)) &&
 	       !nb_ad_text(&r->machine, "Memory", text, sizeof(text));
 }
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,7 +68,7 @@ static void reap(nb_courier *c, uint64_t until)
 int nb_courier_finish(nb_courier *c, uint64_t until, nb_secret_told_fn *told, void *context, nb_error *e)
 {
 	nb_wire_message m = { .type = NB_WIRE_FINISH };
-	int result = nb_wire_send(c->fd, &m, NULL, 0) != 0
+	int result = nb_wire_send(c->fd, &m, NULL, 0) != 0 || shutdown(c->fd, SHUT_WR) != 0
 			     ? nb_fail(e, NB_SECRET, 0,
 				       "the courier of secrets ended early: its leases wait for the next start here")
 			     : until_kind(c, NB_SECRET_FINISHED, until, told, context, e);

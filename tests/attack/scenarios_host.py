@@ -6,8 +6,8 @@ import os
 import struct
 import subprocess
 
-from scenarios import as_user, box, expect, open_place, shown, text
-from world import Skip, become
+from scenarios import as_user, box, expect, open_place, shown, text, user_option
+from world import DENIED_GROUP, Skip, become
 
 ERROR_FILE = ".job_wrapper_failure"
 FORGERIES = ("touch {0}", "ln -s / {0}", "mkfifo {0}", "mkdir {0}", "mkdir -p {0}/in/it", "touch {0}; chmod 555 .",
@@ -139,7 +139,61 @@ def worker_proc(world):
     return expect(not wrong, "; ".join(wrong))
 
 
+def site_profile(world):
+    """A system call filter of the site's that allows everything: nested boxes still make no network namespaces, strict ones none."""
+    profile, policy = world.path("allow.json"), world.path("allow-policy.json")
+    with open(profile, "w", encoding="utf-8") as stream:
+        json.dump({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}]}, stream)
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "seccomp": {"profile": profile, "strict": profile},
+                   "audit": {"sinks": [{"type": "file", "path": world.path("log")}]}}, stream)
+    world.compile(policy)
+    new_net, new_user, both, net_and_mount = "0x40000000", "0x10000000", "0x50000000", "0x40020000"
+    tries = [*(("both", attack, flags) for attack in ("unshare-nested", "clone-nested", "clone3-nested") for flags in (new_net, net_and_mount)),
+             *(("strict", attack, flags) for attack in ("unshare", "clone", "clone3") for flags in (new_user, both))]
+    user = user_option(world)[:-2]
+    wrong = []
+    for where, attack, flags in tries:
+        plain = subprocess.run([world.probe, attack, flags], preexec_fn=as_user(world), stderr=subprocess.DEVNULL, check=False)
+        shown(plain.returncode == 0, f"{attack} {flags}: status {plain.returncode}")
+        for kind in ("strict",) if where == "strict" else ("nested", "strict"):
+            done = subprocess.run([world.nestbox, "exec", *user, "--policy", policy, "--profile", kind, world.image, "/bin/probe", attack, flags],
+                                  preexec_fn=as_user(world), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            if done.returncode not in (1, 2):
+                wrong.append(f"{kind} {attack} {flags}: {done.returncode} {text(done)}")
+    allowed = subprocess.run([world.nestbox, "exec", *user, "--policy", policy, world.image, "/bin/probe", "unshare-nested", "0x20000"],
+                             preexec_fn=as_user(world), stderr=subprocess.DEVNULL, check=False)
+    if allowed.returncode != 0:
+        wrong.append(f"a nested box makes no mount namespace: {allowed.returncode}")
+    return expect(not wrong, "; ".join(wrong))
+
+
+def many_groups(world):
+    """A user in a group that the site refuses, and in a hundred others."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to give groups")
+    secret, policy = world.path("of-a-group"), world.path("groups.json")
+    with open(secret, "wb") as stream:
+        stream.write(b"nestbox-attack-secret\n")
+    os.chown(secret, 0, DENIED_GROUP)
+    os.chmod(secret, 0o640)
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "identity": {"refuse_groups": [DENIED_GROUP]}, "audit": {"sinks": [{"type": "file", "path": world.path("log")}]}},
+                  stream)
+    world.compile(policy)
+    statuses = []
+    for groups in ([DENIED_GROUP], [*range(3000, 3100), DENIED_GROUP]):
+        for of in (world.policy, policy):
+            done = subprocess.run([world.nestbox, "exec", "--policy", of, "/", world.probe, "secret", secret], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, preexec_fn=lambda groups=groups: become(world.user.uid, groups), check=False)
+            statuses.append(done.returncode)
+    shown(statuses[0] == 0 and statuses[2] == 0, f"not read where the policy refuses no group: {statuses}")
+    return expect(statuses[1] == 125 and statuses[3] == 125, f"statuses {statuses}")
+
+
 SCENARIOS = [
+    ("many-groups", "F01", "user", many_groups),
+    ("site-profile", "E04", "any", site_profile),
     ("worker-proc", "D05", "root", worker_proc),
     ("forged-failure", "J01", "user", forged_failure),
     ("weak-root", "C15", "root", weak_root),

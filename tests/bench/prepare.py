@@ -73,7 +73,7 @@ class Bench:
             "minijail_mounts": "-k proc,/proc,proc,0xe -k tmpfs,/dev,tmpfs,0x2,mode=755 -k tmpfs,/run,tmpfs,0x6,mode=755"
                                " -k tmpfs,/tmp,tmpfs,0x6,mode=1777 -k tmpfs,/var/tmp,tmpfs,0x6,mode=1777"
                                f" {nodes} -b {cvmfs},/cvmfs -b {scratch},{scratch},1",
-            "nestbox_mounts": f"-B {cvmfs}:/cvmfs:ro -S {scratch}", "limits": "--memory 1GiB --cpus 1 --pids-limit 100",
+            "nestbox_mounts": f"-B {cvmfs}:/cvmfs:ro --job-dir {scratch}", "limits": "--memory 1GiB --cpus 1 --pids-limit 100",
             "nestbox": self.path("nestbox-plain/bin/nestbox"), "nestbox_all": self.path("nestbox-all/bin/nestbox"),
         }
 

@@ -65,6 +65,16 @@ def held(run):
     run.command("condor_release")
 
 
+def held_program(run):
+    """As HTCondor itself does without a wrapper."""
+    run.event(HELD)
+    ad = run.queued()
+    require((ad["HoldReasonCode"], ad["HoldReasonSubCode"]) == (19, 101), f"held with {ad['HoldReasonCode']}.{ad['HoldReasonSubCode']}")
+    require("garbage" in ad["HoldReason"] and "the user must" in ad["HoldReason"], f"HoldReason: {ad['HoldReason']}")
+    require(not run.events(EXECUTE), "it was started")
+    run.command("condor_rm")
+
+
 def record_hook(run):
     """The hook as it is, but for the program that it starts."""
     with open(run.pool.path("/usr/libexec/nestbox/prepare-job"), encoding="utf-8") as file:
@@ -162,6 +172,8 @@ CASES = [
     Case("job-exit-quiet", "after a job with an end of its own the hook makes no box", ("exit", 12), {"ExitCode": 12},
          {"+HookKeyword": '"EXITED"'}, before=count_starts, check=one_start, alone=True),
     Case("preflight", "the trial box before the job changes nothing when it works", ("exit", 6), {"ExitCode": 6}, PREFLIGHT),
+    Case("preflight-program", "a file that is no program is held before it is started", ("exit", 0), {"JobStatus": 3},
+         {**PREFLIGHT, "executable": "/srv/test/bin/garbage"}, steps=held_program),
     Case("preflight-clean", "neither the starter's session keys nor its socket reach nestbox by way of the hook", ("exit", 0),
          {"ExitCode": 0}, {"+HookKeyword": '"RECORD"'}, before=record_hook, check=nothing_of_the_starter),
     Case("preflight-held", "the trial box puts the job on hold with the sentence before anything of it runs", ("exit", 7),

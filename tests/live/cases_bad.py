@@ -4,7 +4,7 @@ import json
 import os
 import resource
 
-from box import ended, refused, require
+from box import Skip, ended, refused, require
 
 OPTIONS = [
     (["exec", "--nonsense", "/", "true"], "--nonsense"),
@@ -150,6 +150,23 @@ def case_policy_writable_by_others(live):
     refused(live.run("exec", "--policy", path, "/", "true"), "writable", "chmod")
 
 
+def case_namespace_without_root(live):
+    """A worker that is Apptainer's or a pilot's: root's files belong to nobody there. What others may write is refused as ever."""
+    if live.caller.name != "user":
+        return
+    uid = live.caller.payload_uid
+    inside = ["-U", f"--map-user={uid}", f"--map-group={uid}", live.nestbox, "exec"]
+    done = live.run(*inside, "/", "/usr/bin/id", "-u", program="unshare")
+    if "unshare failed" in done.stderr:
+        raise Skip("unshare --map-user")
+    ended(done, 0, str(uid))
+    loose = policy_file(live, "loose-inside.json", '{"version":1}', 0o666)
+    refused(live.run(*inside, "--policy", loose, "/", "true", program="unshare"), "not to be trusted")
+    theirs = policy_file(live, "theirs.json", '{"version":1}')
+    os.chown(theirs, uid + 1, uid + 1)
+    refused(live.run("exec", "--policy", theirs, "/", "true"), "not to be trusted")
+
+
 def case_policy_applies(live):
     path = policy_file(live, "env.json", json.dumps({"version": 1, "environment": {"set": {"SITE": "here"}, "drop": ["SECRET_*"]}}))
     done = live.run("exec", "--policy", path, live.image, "env", env={**live.env, "SECRET_X": "1", "KEPT": "2"})
@@ -197,6 +214,7 @@ def case_job_in_no_slot(live):
     empty, local, vanilla = policy_file(live, "empty.ad", ""), policy_file(live, "local.ad", "JobUniverse = 12\n"), policy_file(live, "vanilla.ad", "JobUniverse = 5\n")
     ended(wrap(live, job=local, machine=empty), 0, "RAN")
     refused(wrap(live, job=vanilla, machine=empty), "Memory")
+    refused(wrap(live, job=local, machine=empty, _CONDOR_SLOT="slot1_1"), "Memory")
     refused(wrap(live, job=local, machine=policy_file(live, "half.ad", "Cpus = 1\n")), "Memory")
 
 

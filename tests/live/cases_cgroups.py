@@ -3,11 +3,14 @@
 `nestbox delegate` hands out."""
 import contextlib
 import glob
+import json
 import os
 import subprocess
+import uuid
 
 from box import Skip, ended, refused, require
 from cases_metrics import metrics
+from cases_record import records
 from cases_registry import limit_in_force, started
 
 ROOT = "/sys/fs/cgroup"
@@ -127,3 +130,22 @@ def case_delegate_is_roots(live):
     if not live.caller.is_root:
         done = live.run("delegate", "--user", str(live.caller.payload_uid))
         require(done.returncode == 125 and "only root" in done.stderr, str(done))
+
+
+def case_quota_of_the_container(live):
+    """An engine gave the container fewer CPUs than its slot has: the box gets what there is, and the record says so."""
+    mark, policy = uuid.uuid4().hex, live.path("quota.json")
+    with open(policy, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "limits": {"cpu_mode": "quota"}}, stream)
+    os.chmod(policy, 0o644)
+    with place(live, NAMES[0]) as (made, become):
+        cpu = next(path for path in made if "cpu" in path.split("/")[4].split(","))
+        for name, value in (("period", 50000), ("quota", 35001)):
+            with open(f"{cpu}/cpu.cfs_{name}_us", "w", encoding="ascii") as stream:
+                stream.write(str(value))
+        for asked, got in (("2", "70002"), ("0.7", "70000"), ("0.25", "25000")):
+            process = live.start("exec", "--policy", policy, "--cpus", asked, "/", "true", mark + asked, become=become)
+            require(process.wait() == 0, process.stderr.read().decode())
+            found = records(live, mark + asked)[0]["nestbox"]
+            require(found["effective"]["limits"]["cpu_cfs_quota_us"] == got, f"{asked}: {found['effective']}")
+            require(found["requested"]["milli_cpus"] == int(float(asked) * 1000), f"{asked}: {found['requested']}")

@@ -99,6 +99,9 @@ def case_texts_of_any_length(live):
             require(0 < len(one["condor"]["owner"]) <= 1024 and one["condor"]["batch_name"], f"{fill}: {line[:300]}")
             require(len(one["nestbox"]["policy"]["sha256"]) == 64 and len(one["nestbox"]["id"]) == 36, f"{fill}: {line[:300]}")
             require(one["nestbox"]["truncated"] is True and one["process"]["args_count"] == 5, f"{fill}: {line[:300]}")
+            if one["event"]["action"] == "sandbox-start":
+                digests = one["nestbox"]["policy"]["sha256"], one["nestbox"]["effective"]["seccomp_sha256"]
+                require([len(digest) for digest in digests] == [64, 64], f"{fill}: a digest was cut: {digests}")
             require("\x01" not in line.decode() and one["process"]["args"][1] == mark, f"{fill}: {line[:300]}")
 
 

@@ -57,12 +57,45 @@ def case_listed_with_use_and_limit(live):
         require((box["memory_limit_bytes"], box["pids_limit"], box["state"]) == (64 << 20, 20, "running"), str(box))
         require(box["pids"] == 2 and 0 < box["memory_bytes"] < 64 << 20, str(box))
         require(box["uid"] == live.caller.payload_uid, str(box))
+        require(box["memory_anon_bytes"] < box["memory_bytes"], str(box))
         text = live.run("ps")
         require(text.stdout.startswith("ID ") and box["id"] in text.stdout and " 64M " in text.stdout, text.stdout)
         process.terminate()
         process.wait()
     require(not listed(live, process.pid), "listed after its end")
     require(not [f for f in files(live) if box["id"] in f], "its file is left")
+
+
+def case_cpu_is_told(live):
+    """Whatever the hierarchies: of a process that runs, and of those that it has waited for."""
+    burn = "end=$(($(date +%s) + 2)); while [ $(date +%s) -lt $end ]; do :; done"
+    with Delegated(live):
+        process = live.start("exec", "--memory", "64MiB", "/", "sh", "-c", f"(sh -c '{burn}'); echo up; while :; do :; done")
+        require(process.stdout.readline() == b"up\n", "no start")
+        first = listed(live, process.pid)[0]["cpu_ns"]
+        time.sleep(1)
+        second = listed(live, process.pid)[0]["cpu_ns"]
+        process.terminate()
+        process.wait()
+    require(100_000_000 < first < second < first + 1_500_000_000, f"{first} ns, {second} a second later")
+
+
+def case_memory_of_files_is_told_apart(live):
+    """Pages of a file that was read are memory in use, but nothing that the payload needs; what is in a tmpfs is."""
+    size = 20 << 20
+    with Delegated(live):
+        for target, least, most in (("/dev/null", 0, 5 << 20), ("/tmp/f", size, 2 * size)):
+            with open(live.image + "/big", "wb") as stream:
+                stream.write(bytes(size))
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # who reads it now is charged for it
+            process, _ = started(live, f"cat /big >{target}; echo up; exec sleep 60", "--memory", "64MiB")
+            box = listed(live, process.pid)[0]
+            process.terminate()
+            process.wait()
+            os.unlink(live.image + "/big")
+            require(least <= box["memory_anon_bytes"] <= most and box["memory_bytes"] >= size, f"{target}: {box}")
 
 
 def case_kill_stops(live):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from box import boxes, ended, kill, require
+from box import boxes, ended, kill, refused, require
 
 
 def case_exit_codes(live):
@@ -182,3 +182,34 @@ def case_own_failed_writes_are_not_the_payloads(live):
     os.close(write)
     require(done.returncode == 125, f"status {done.returncode}")
     ended(live.run("exec", live.image, "sh", "-c", "kill -PIPE $$", **default), -signal.SIGPIPE)
+
+
+def case_umask_is_the_payloads_alone(live):
+    """An administrator's umask is the payload's, and takes nothing of the box from it."""
+    data = live.path("data")
+    os.mkdir(data)
+    image = live.make_image("umask")
+    script = "cat /run/nestbox/status.json && ls -d /new/place/. /dev/pts/. /dev/shm/. /run/nestbox/hidden/. && grep Umask /proc/self/status"
+    for mask, said in ((0o077, "0077"), (0o027, "0027"), (0, "0000")):
+        done = live.run("exec", "--bind", f"{data}:/new/place", image, "sh", "-c", script, preexec_fn=lambda mask=mask: os.umask(mask))
+        ended(done, 0, said)
+
+
+def case_deep_working_directory(live):
+    """However long its path, the job starts there, and not somewhere else; where that can't be, it does not start."""
+    top = live.path("deep")
+    place = os.path.join(top, *["d" * 200] * 10)
+    os.makedirs(place)
+    for folder, _, _ in os.walk(top):
+        os.chown(folder, live.caller.payload_uid, -1)
+    ended(live.run("exec", "--scratch", top, "/", "/bin/pwd", cwd=place), 0, place)
+    if live.caller.is_root:
+        return
+    env = {**live.env, "_CONDOR_SCRATCH_DIR": top}
+    ended(live.run("wrap", "/bin/pwd", cwd=place, env=env), 0, place)
+    gone = os.path.join(top, "gone")
+    os.mkdir(gone)
+    os.chown(gone, live.caller.payload_uid, -1)
+    script = f"cd {gone} && rmdir {gone} && exec {live.nestbox} wrap /bin/echo RAN"
+    refused(subprocess.run([*live.caller.prefix, "/bin/sh", "-c", script], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                           check=False), "working directory")

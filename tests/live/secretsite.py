@@ -108,8 +108,10 @@ def scan(s, scratch):
     found = []
     for path in paths:
         try:
+            if not os.path.isfile(path):  # a FIFO of somebody's would be waited for
+                continue
             with open(path, "rb") as f:
-                if os.path.isfile(path) and CANARY.encode() in f.read(1 << 20):
+                if CANARY.encode() in f.read(1 << 20):
                     found.append(path)
         except OSError:
             continue

@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The job's own login, wrapped answers, leases shared by a cache, and paths built from the job."""
+import json
 import os
 import socket
+import threading
+import time
 
+import life
 from lab import Lab, expect, need
 
 KV = "name=x;path=kv1/site;field=key"
 
 
-def own_login(lab, *args, token="the.jobs.jwt", role="atlas"):
+LOGIN = ("-m", "jwt", "-o", "atlas", "-T", "job.use")
+
+
+def write_token(lab, token="the.jobs.jwt"):
     os.makedirs(os.path.join(lab.top, "creds"), exist_ok=True)
     with open(os.path.join(lab.top, "creds", "job.use"), "w", encoding="ascii") as f:
         f.write(token + "\n")
-    return lab.play("-m", "jwt", "-o", role, "-t", os.path.join(lab.top, "creds"), "-T", "job.use", *args)
+
+
+def own_login(lab, *args, token="the.jobs.jwt", role="atlas"):
+    write_token(lab, token)
+    return lab.play(*LOGIN, "-t", os.path.join(lab.top, "creds"), "-o", role, *args)
 
 
 def test_own_token(build):
@@ -90,6 +101,28 @@ def test_token_file_gone(build):
         lab.agent.scripted["auth/jwt/login"] = [None] + [(400, b'{"errors":["token is expired"]}', ())] * 99
         played = own_login(lab, "-S", KV + ";renew;refresh=300", "-l", "4000")
         need("not as if the path were denied", {e["fault"] for e in played.of("failed")} == {"login"}, played.text)
+
+
+def test_end_while_the_token_waits(build):
+    """The token that was asked for has come, and waits behind a request that hangs: the job's end is heard all the same."""
+    with Lab(build, use_auto_auth=None, role_ttl=12, ttl=600) as lab:
+        lab.agent.batch = True
+        hangs, real = threading.Event(), lab.agent.read_kv1
+
+        def slow(path):
+            time.sleep(0.02)
+            return (lambda conn: time.sleep(30)) if hangs.is_set() else real(path)
+        lab.agent.read_kv1 = slow
+        asks = [word for i in range(30) for word in ("-S", f"name=s{i};path=kv1/site;field=key;renew;refresh=1")]
+        write_token(lab)
+        with lab.start(*LOGIN, "-t", os.path.join(lab.top, "creds"), *asks, "-S", "name=db;path=database/creds/a;field=password",
+                       "-b", "12000", "-f", "4000", "-l", "8500") as process:
+            life.wait_event(process, "token-wanted")
+            hangs.set()
+            events = [json.loads(line) for line in process.stdout]
+        finished = [e for e in events if e.get("event") == "finished"][0]
+        expect("no failure that only the end caused", [e for e in events if e.get("event") == "failed"], [])
+        expect("given back, leases", (finished["revoked"], lab.agent.leases), (1, {}))
 
 
 def test_batch_token(build):

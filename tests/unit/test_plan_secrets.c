@@ -63,7 +63,7 @@ static void load_host(nb_host *h)
 /* A job of this owner; creds: _CONDOR_CREDS, or NULL. */
 static void job_of(const char *owner, const char *creds, nb_request *r)
 {
-	static char ad[512];
+	static char ad[8192];
 	static char wrap[] = "wrap", command[] = "/bin/true", *argv[] = { wrap, command, NULL }, *env[] = { NULL };
 	nb_error e;
 	assert_int_equal(nb_request_wrap(2, argv, env, r, &e), 0);
@@ -193,6 +193,20 @@ static void rules_and_the_option_narrow(void **state)
 	}
 }
 
+/* A rule only narrows: in doubt, with a text that is too long to be compared, it holds. */
+static void a_long_value_is_no_way_out(void **state)
+{
+	char owner[4000];
+	made *m = *state;
+	nb_error e;
+	memset(owner, 'x', sizeof(owner));
+	owner[sizeof(owner) - 1] = '\0';
+	job_of(owner, NULL, &m->request);
+	if (plan(m, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_string_equal(secrets_of(m->plan), "");
+}
+
 static void refused_plans(void **state)
 {
 	static const struct {
@@ -236,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(golden_plan, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_and_the_option_narrow, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_long_value_is_no_way_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_plans, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_scratch_no_credentials, set_up, tear_down),
 	};

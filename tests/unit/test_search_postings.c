@@ -13,17 +13,18 @@ enum { terms = 300, postings = 20000 };
 typedef struct stored {
 	uint8_t *bytes[postings];
 	size_t sizes[postings];
-	uint64_t firsts[postings];
+	uint64_t firsts[postings], nexts[postings];
 	size_t count;
 } stored;
 
-static int store(void *ctx, uint64_t first_term, const uint8_t *block, size_t n, nb_error *e)
+static int store(void *ctx, uint64_t first_term, uint64_t next_term, uint8_t *block, size_t n, nb_error *e)
 {
 	stored *s = ctx;
 	(void)e;
 	s->bytes[s->count] = malloc(n);
 	memcpy(s->bytes[s->count], block, n);
 	s->sizes[s->count] = n;
+	s->nexts[s->count] = next_term;
 	s->firsts[s->count++] = first_term;
 	return 0;
 }
@@ -67,6 +68,8 @@ static void comes_out_as_it_went_in(void **state)
 		assert_int_equal(block_add(&w, p[i], &e), 0);
 	assert_int_equal(block_end(&w, &e), 0);
 	assert_true(s->count > 10);
+	for (size_t b = 0; b < s->count; b++)
+		assert_int_equal(s->nexts[b], b + 1 < s->count ? s->firsts[b + 1] : BLOCK_LAST);
 	for (size_t b = 0; b < s->count; b++) {
 		block_reader r;
 		block_begin(&r, s->firsts[b], s->bytes[b], s->sizes[b]);
@@ -109,7 +112,8 @@ static void lives_begin_and_end(void **state)
 			count += !alive[id];
 			alive[id] = true;
 		} else {
-			assert_int_equal(lives_end(&l, id * 64), alive[id]);
+			uint64_t began = 0;
+			assert_int_equal(lives_end(&l, id * 64, &began), alive[id]);
 			count -= alive[id];
 			alive[id] = false;
 		}

@@ -15,7 +15,9 @@ typedef struct profile {
 	char *notes;
 } profile;
 
-static profile *import(const char *text, const char *arch)
+enum floor { NO_FLOOR, NESTED, STRICT };
+
+static profile *import_with(const char *text, const char *arch, enum floor floor)
 {
 	nb_error e = { 0 };
 	nb_doc doc = { 0 };
@@ -26,11 +28,17 @@ static profile *import(const char *text, const char *arch)
 	assert_non_null(notes);
 	if (nb_doc_parse(&doc, "site.json", "site.json", text, strlen(text), &e) != 0 ||
 	    nb_sc_read(&doc, nb_sc_arch_named(arch), notes, &p->rules, &e) != 0 ||
+	    (floor != NO_FLOOR && nb_sc_floor(&p->rules, floor == STRICT, "site.json", notes, &e) != 0) ||
 	    nb_sc_emit(&p->rules, &p->program, &e) != 0 || nb_sc_verify(&p->rules, &p->program, &e) != 0)
 		fail_msg("%s", e.text);
 	fclose(notes);
 	nb_doc_free(&doc);
 	return p;
+}
+
+static profile *import(const char *text, const char *arch)
+{
+	return import_with(text, arch, NO_FLOOR);
 }
 
 static void drop(profile *p)
@@ -104,19 +112,60 @@ static void an_argument_twice_is_either(void **state)
 	drop(p);
 }
 
+/* Whatever a site's profile says, "nested" and "strict" keep their meaning. */
+static void a_profile_can_not_widen_a_box(void **state)
+{
+	static const char *const profiles[] = {
+		"{\"defaultAction\": \"SCMP_ACT_ALLOW\"}",
+		"{\"defaultAction\": \"SCMP_ACT_LOG\", \"syscalls\": [{\"names\": [\"keyctl\"], \"action\": "
+		"\"SCMP_ACT_ERRNO\"}]}",
+		/* two bits at once, and nothing else */
+		"{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"unshare\", \"clone\"], "
+		"\"action\": "
+		"\"SCMP_ACT_ALLOW\", \"args\": [{\"index\": 0, \"value\": 1342177280, \"op\": \"SCMP_CMP_EQ\"}]}]}",
+	};
+	static const char *const arches[] = { "x86_64", "aarch64" };
+	(void)state;
+	for (size_t i = 0; i < NB_COUNT(profiles) * NB_COUNT(arches); i++) {
+		const char *arch = arches[i % 2];
+		profile *nested = import_with(profiles[i / 2], arch, NESTED);
+		profile *strict = import_with(profiles[i / 2], arch, STRICT);
+		static const uint64_t net[] = { 0x40000000, 0x50000000, 0x40020000, 0x40000000 + HIGH };
+		for (size_t k = 0; k < NB_COUNT(net); k++) {
+			assert_int_equal(ask(nested, "unshare", net[k], 0), ERRNO(EPERM));
+			assert_int_equal(ask(nested, "clone", net[k] | 17, 0), ERRNO(EPERM));
+			assert_int_not_equal(ask(nested, "setns", 3, net[k]), ALLOW);
+			assert_int_equal(ask(strict, "unshare", net[k], 0), ERRNO(EPERM));
+		}
+		assert_int_not_equal(ask(nested, "clone3", 0, 0), ALLOW);
+		assert_int_equal(ask(nested, "clone3", 0, 0), ERRNO(ENOSYS));
+		for (uint64_t bit = 1; bit < HIGH; bit <<= 1)
+			if (bit & 0x7e020000)
+				assert_int_equal(ask(strict, "clone", bit | 17, 0), ERRNO(EPERM));
+		drop(nested);
+		drop(strict);
+	}
+	profile *p = import_with(profiles[0], "x86_64", NESTED);
+	assert_int_equal(ask(p, "unshare", 0x10020000, 0), ALLOW);
+	assert_int_equal(ask(p, "clone", 0x10000011, 0), ALLOW);
+	assert_int_equal(ask(p, "clone", 0x80 | 17, 0), ALLOW); /* a signal's number, no namespace */
+	assert_non_null(strstr(p->notes, "more namespaces than nested boxes may have"));
+	drop(p);
+}
+
 static void the_most_restrictive_entry_counts(void **state)
 {
 	(void)state;
-	profile *p =
-		import("{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": ["
-		       "{\"names\": [\"ioctl\", \"kill\"], \"action\": \"SCMP_ACT_ALLOW\"},"
-		       "{\"names\": [\"ioctl\"], \"action\": \"SCMP_ACT_ERRNO\", \"errno\": \"EACCES\", \"args\": ["
-		       "{\"index\": 1, \"value\": 21522, \"op\": \"SCMP_CMP_EQ\"}]},"
-		       "{\"names\": [\"kill\"], \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 5},"
-		       "{\"names\": [\"kill\"], \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 6},"
-		       "{\"names\": [\"kill\"], \"action\": \"SCMP_ACT_KILL_PROCESS\", \"args\": ["
-		       "{\"index\": 1, \"value\": 9, \"op\": \"SCMP_CMP_EQ\"}]}]}",
-		       "x86_64");
+	profile *p = import(
+		"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": ["
+		"{\"names\": [\"ioctl\", \"kill\"], \"action\": \"SCMP_ACT_ALLOW\"},"
+		"{\"names\": [\"ioctl\"], \"action\": \"SCMP_ACT_ERRNO\", \"errno\": \"EACCES\", \"args\": ["
+		"{\"index\": 1, \"value\": 21522, \"op\": \"SCMP_CMP_EQ\"}]},"
+		"{\"names\": [\"kill\"], \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 5},"
+		"{\"names\": [\"kill\"], \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 6},"
+		"{\"names\": [\"kill\"], \"action\": \"SCMP_ACT_KILL_PROCESS\", \"args\": ["
+		"{\"index\": 1, \"value\": 9, \"op\": \"SCMP_CMP_EQ\"}]}]}",
+		"x86_64");
 	assert_int_equal(ask(p, "ioctl", 0, 21522), ERRNO(EACCES));
 	assert_int_equal(ask(p, "ioctl", 0, 21523), ALLOW);
 	assert_int_equal(ask(p, "kill", 1, 15), ERRNO(5));
@@ -187,6 +236,7 @@ int main(void)
 		cmocka_unit_test(order_is_of_the_width_that_the_kernel_takes),
 		cmocka_unit_test(an_argument_twice_is_either),
 		cmocka_unit_test(the_most_restrictive_entry_counts),
+		cmocka_unit_test(a_profile_can_not_widen_a_box),
 		cmocka_unit_test(conditions_are_of_this_machine),
 		cmocka_unit_test(another_table_is_no_way_round),
 	};

@@ -126,6 +126,25 @@ static event event_of(const pick_hits *hits)
 	return v;
 }
 
+/* Which fields starts have that ends may lack decides where a search for a span has to look; see lookup.c. */
+_Static_assert(FIELDS <= 64, "the fields of a record as one word");
+
+/* A box's end: its life is none that goes on, and tells of its start. */
+static int tell_end(index_builder *b, const event *v, nb_error *e)
+{
+	db_file *f = b->file;
+	uint64_t start = 0;
+	f->ends &= b->hits.seen[0];
+	if (v->box != 0 && !lives_end(&b->begun, v->box, &start) && db_drop_life(b->d, v->box, &start, e) != 0)
+		return -1;
+	uint64_t began = v->began != 0 ? v->began : start;
+	if (began != 0 && began < f->born)
+		f->born = began;
+	if (began > v->time && began > f->late)
+		f->late = began;
+	return 0;
+}
+
 /* The span of the file's records, and of the lives that end in it. */
 static int tell_times(index_builder *b, const event *v, uint32_t chunk, nb_error *e)
 {
@@ -134,11 +153,12 @@ static int tell_times(index_builder *b, const event *v, uint32_t chunk, nb_error
 		f->first = v->time;
 	if (v->time > f->last)
 		f->last = v->time;
-	if (v->ends && v->began != 0 && v->began < f->born)
-		f->born = v->began;
-	if (v->starts && v->box != 0)
-		return lives_begin(&b->begun, (life){ v->box, v->time, f->id, chunk }, e);
-	return v->ends && v->box != 0 && !lives_end(&b->begun, v->box) ? db_drop_life(b->d, v->box, e) : 0;
+	if (v->ends)
+		return tell_end(b, v, e);
+	if (!v->starts)
+		return 0;
+	f->starts |= b->hits.seen[0];
+	return v->box != 0 ? lives_begin(&b->begun, (life){ v->box, v->time, f->id, chunk }, e) : 0;
 }
 
 static int take_line(index_builder *b, slice line, uint64_t offset, nb_error *e)
@@ -174,19 +194,26 @@ static int commit_part(index_builder *b)
 	return result;
 }
 
+/* The first line, by which the file is recognised. */
+static void note_head(index_builder *b, slice whole)
+{
+	slice line;
+	source_line(&whole, &line);
+	b->file->head = nb_checksum64(line.at, line.n < head_max ? line.n : head_max) | 1;
+}
+
+/* A run without a newline is a line that is too long, or the file's last: that may be a record whose newline is still
+ * to come, so it is taken in as well, and again when it has one. */
 static bool visit_run(void *ctx, slice run, uint64_t offset)
 {
 	index_builder *b = ctx;
 	const char *last = memrchr(run.at, '\n', run.n);
-	slice whole = { run.at, last ? (size_t)(last - run.at) + 1 : 0 }, rest = whole, line;
+	slice whole = { run.at, last ? (size_t)(last - run.at) + 1 : 0 }, rest = run, line;
 	progress_add(b->p, run.n);
 	while (!b->failed && source_line(&rest, &line))
 		b->failed = take_line(b, line, offset + (uint64_t)(line.at - run.at), b->e) != 0;
-	if (b->file->head == 0 && offset == 0 && whole.n > 0) {
-		rest = whole;
-		source_line(&rest, &line);
-		b->file->head = nb_checksum64(line.at, line.n < head_max ? line.n : head_max) | 1;
-	}
+	if (b->file->head == 0 && offset == 0 && whole.n > 0)
+		note_head(b, whole);
 	if (whole.n > 0) {
 		size_t n = whole.n < tail_max ? whole.n : tail_max;
 		b->file->done = offset + whole.n;
@@ -194,23 +221,31 @@ static bool visit_run(void *ctx, slice run, uint64_t offset)
 	}
 	if (b->used >= postings_max && !b->failed)
 		b->failed = commit_part(b) != 0;
-	return !b->failed && whole.n == run.n;
+	return !b->failed;
 }
 
 int index_file(index_builder *b, const char *path, db_file *f, nb_error *e)
 {
 	OWN_READER source_reader *reader = NULL;
+	nb_error why; /* of a file that can't be read: a search that scans it will tell */
+	char *writable;
 	if (f->id == 0) {
 		f->first = f->born = WHEN_NEVER;
-		f->done = f->head = f->tail = f->last = 0;
+		f->done = f->head = f->tail = f->last = f->late = f->starts = 0;
+		f->ends = UINT64_MAX;
 		if (db_put_file(b->d, f, e) != 0)
 			return -1;
 	}
 	b->file = f;
 	b->e = e;
 	b->failed = false;
-	if (source_open(path, &reader, e) != 0 || source_walk(reader, f->done, visit_run, b, e) != 0 || b->failed)
+	memcpy(&writable, &path, sizeof(path));
+	const source_file like = { .path = writable, .rel = path, .dev = f->dev, .ino = f->ino };
+	f->broken = source_open_listed(&like, &reader, &why) != 0 ||
+		    source_walk(reader, f->done, visit_run, b, &why) != 0;
+	if (b->failed)
 		return -1;
+	f->settled = f->settled && !f->broken;
 	return db_put_file(b->d, f, e);
 }
 

@@ -10,20 +10,42 @@
 
 #include "db_private.h"
 
-enum { version = 1 };
+enum { version = 2 };
 
 static const char schema[] =
-	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, dev INT, ino INT, size INT, mtime INT, done INT,"
-	" head INT, tail INT, first INT, last INT, born INT, settled INT);"
-	"CREATE INDEX file_open ON file(id) WHERE settled = 0;"
+	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, settled INT, broken INT, b BLOB NOT NULL);"
+	/* The times alone, which a search for a span reads of all files. */
+	"CREATE TABLE span(id INTEGER PRIMARY KEY, b BLOB NOT NULL);"
+	/* All columns, so that every search reads these rows from one place. */
+	"CREATE INDEX file_open ON file(id,path,settled,broken,b) WHERE settled = 0;"
+	"CREATE INDEX file_broken ON file(id) WHERE broken <> 0;"
+	"CREATE TABLE gone(id INTEGER PRIMARY KEY);"
 	"CREATE TABLE dir(path TEXT PRIMARY KEY, mtime INT) WITHOUT ROWID;"
 	"CREATE TABLE life(id INTEGER PRIMARY KEY, start INT, file INT, chunk INT);"
-	"CREATE TABLE run(id INTEGER PRIMARY KEY, postings INT);"
+	"CREATE TABLE run(id INTEGER PRIMARY KEY, postings INT, first INT, sum INT);"
 	"CREATE TABLE blk(k INTEGER PRIMARY KEY, b BLOB);";
 
 int db_fail(db *d, const char *what, nb_error *e)
 {
+	int code = sqlite3_errcode(d->sql) & 0xff;
+	d->damaged = d->damaged || code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 	return nb_fail(e, NB_HOST, 0, "cannot %s the index %s: %s", what, d->path, sqlite3_errmsg(d->sql));
+}
+
+int db_fail_damaged(db *d, nb_error *e)
+{
+	d->damaged = true;
+	return nb_fail(e, NB_HOST, 0, "the index %s is damaged", d->path);
+}
+
+bool db_damaged(const db *d)
+{
+	return d->damaged;
+}
+
+bool db_unlink(const db *d)
+{
+	return unlink(d->path) == 0;
 }
 
 int db_exec(db *d, const char *sql, nb_error *e)
@@ -31,24 +53,32 @@ int db_exec(db *d, const char *sql, nb_error *e)
 	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, "use", e);
 }
 
+#define FILE_COLUMNS "SELECT id,path,settled,broken,b FROM file"
+
 int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
 {
 	static const char *const text[STATEMENTS] = {
-		[SQL_FILES] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file",
-		[SQL_OPEN_FILES] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file"
-				   " INDEXED BY file_open WHERE settled = 0",
-		[SQL_FILE] = "SELECT id,path,dev,ino,size,mtime,done,head,tail,first,last,born,settled FROM file WHERE "
-			     "id = ?1",
-		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+		[SQL_FILES] = FILE_COLUMNS,
+		[SQL_OPEN_FILES] = FILE_COLUMNS " INDEXED BY file_open WHERE settled = 0",
+		[SQL_BROKEN_FILES] = FILE_COLUMNS " INDEXED BY file_broken WHERE broken <> 0",
+		[SQL_FILE] = FILE_COLUMNS " WHERE id = ?1",
+		[SQL_PUT_FILE] = "INSERT OR REPLACE INTO file VALUES(?1,?2,?3,?4,?5)",
 		[SQL_DROP_FILE] = "DELETE FROM file WHERE id = ?1",
+		[SQL_PUT_GONE] = "INSERT OR REPLACE INTO gone VALUES(?1)",
+		[SQL_GONE] = "SELECT 1 FROM gone WHERE id = ?1",
+		[SQL_SPANS] = "SELECT id,b FROM span",
+		[SQL_PUT_SPAN] = "INSERT OR REPLACE INTO span VALUES(?1,?2)",
+		[SQL_DROP_SPAN] = "DELETE FROM span WHERE id = ?1",
 		[SQL_DIRS] = "SELECT path,mtime FROM dir",
 		[SQL_PUT_DIR] = "INSERT OR REPLACE INTO dir VALUES(?1,?2)",
 		[SQL_LIVES] = "SELECT id,start,file,chunk FROM life WHERE start <= ?1",
 		[SQL_PUT_LIFE] = "INSERT OR REPLACE INTO life VALUES(?1,?2,?3,?4)",
 		[SQL_DROP_LIFE] = "DELETE FROM life WHERE id = ?1",
-		[SQL_RUNS] = "SELECT id,postings FROM run ORDER BY id",
-		[SQL_PUT_RUN] = "INSERT INTO run VALUES(?1,?2)",
+		[SQL_LIFE] = "SELECT start FROM life WHERE id = ?1",
+		[SQL_RUNS] = "SELECT id,postings,first,sum FROM run ORDER BY id",
+		[SQL_PUT_RUN] = "INSERT INTO run VALUES(?1,?2,?3,?4)",
 		[SQL_DROP_RUN] = "DELETE FROM run WHERE id = ?1",
+		[SQL_COUNT_RUNS] = "INSERT OR REPLACE INTO run SELECT 0,count(*),0,0 FROM run WHERE id > 0",
 		[SQL_NEW_RUN] = "SELECT coalesce(max(id),0)+1 FROM run",
 		[SQL_PUT_BLOCK] = "INSERT INTO blk VALUES(?1,?2)",
 		[SQL_DROP_BLOCKS] = "DELETE FROM blk WHERE k BETWEEN ?1 AND ?2",
@@ -108,7 +138,7 @@ static int make(db *d, nb_error *e)
 		return db_exec(d, "COMMIT", e);
 	if (db_exec(d, schema, e) != 0)
 		return -1;
-	return db_exec(d, "PRAGMA user_version=1; COMMIT", e);
+	return db_exec(d, "PRAGMA user_version=2; COMMIT", e);
 }
 
 /* What is no index of ours is thrown away: there is nothing in it that the logs do not say. */
@@ -169,29 +199,59 @@ void db_rollback(db *d)
 
 /* ---- files and directories ---------------------------------------------------------------------------------- */
 
-static uint64_t column(sqlite3_stmt *s, int i)
+/* A row's numbers as they are stored, in one piece: a search reads hundreds of rows. */
+typedef struct packed {
+	uint64_t dev, ino, size, mtime_ns, done, head, tail, first, last, born, late, starts, ends;
+	uint64_t sum; /* of all that, the flags and the path */
+} packed;
+
+static packed pack_row(const db_file *f)
 {
-	return (uint64_t)sqlite3_column_int64(s, i);
+	packed p = { f->dev,   f->ino,  f->size, f->mtime_ns, f->done,   f->head, f->tail,
+		     f->first, f->last, f->born, f->late,     f->starts, f->ends, 0 };
+	p.sum = nb_checksum64(&p, offsetof(packed, sum)) ^ nb_checksum64(f->path, strlen(f->path)) ^
+		(uint64_t)f->settled << 1 ^ f->broken;
+	return p;
+}
+
+/* The row at which a statement is; false when it is damaged. */
+static bool unpack_row(sqlite3_stmt *s, db_file *ret)
+{
+	packed p;
+	const void *blob = sqlite3_column_blob(s, 4);
+	*ret = (db_file){ .id = (uint32_t)sqlite3_column_int64(s, 0),
+			  .path = (const char *)sqlite3_column_text(s, 1),
+			  .settled = sqlite3_column_int(s, 2) != 0,
+			  .broken = sqlite3_column_int(s, 3) != 0 };
+	if (ret->path == NULL || blob == NULL || sqlite3_column_bytes(s, 4) != (int)sizeof(p))
+		return false;
+	memcpy(&p, blob, sizeof(p));
+	ret->dev = p.dev;
+	ret->ino = p.ino;
+	ret->size = p.size;
+	ret->mtime_ns = p.mtime_ns;
+	ret->done = p.done;
+	ret->head = p.head;
+	ret->tail = p.tail;
+	ret->first = p.first;
+	ret->last = p.last;
+	ret->born = p.born;
+	ret->late = p.late;
+	ret->starts = p.starts;
+	ret->ends = p.ends;
+	return pack_row(ret).sum == p.sum;
 }
 
 /* Rows until the visitor has enough. */
-static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, nb_error *e)
+static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, bool *ret_any, nb_error *e)
 {
 	int status;
+	*ret_any = false;
 	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
-		db_file f = { .id = (uint32_t)sqlite3_column_int64(s, 0),
-			      .path = (const char *)sqlite3_column_text(s, 1),
-			      .dev = column(s, 2),
-			      .ino = column(s, 3),
-			      .size = column(s, 4),
-			      .mtime_ns = column(s, 5),
-			      .done = column(s, 6),
-			      .head = column(s, 7),
-			      .tail = column(s, 8),
-			      .first = column(s, 9),
-			      .last = column(s, 10),
-			      .born = column(s, 11),
-			      .settled = column(s, 12) != 0 };
+		db_file f;
+		*ret_any = true;
+		if (!unpack_row(s, &f))
+			return db_fail_damaged(d, e);
 		if (!visit(ctx, &f))
 			break;
 	}
@@ -199,27 +259,37 @@ static int visit_files(db *d, sqlite3_stmt *s, db_visit_file *visit, void *ctx, 
 	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
 }
 
-int db_files(db *d, bool unsettled, db_visit_file *visit, void *ctx, nb_error *e)
+int db_files(db *d, db_which which, db_visit_file *visit, void *ctx, nb_error *e)
 {
+	static const db_statement statements[] = {
+		[DB_ALL_FILES] = SQL_FILES, [DB_OPEN_FILES] = SQL_OPEN_FILES, [DB_BROKEN_FILES] = SQL_BROKEN_FILES
+	};
 	sqlite3_stmt *s;
-	return db_prepare(d, unsettled ? SQL_OPEN_FILES : SQL_FILES, &s, e) != 0 ? -1
-										 : visit_files(d, s, visit, ctx, e);
+	bool any;
+	return db_prepare(d, statements[which], &s, e) != 0 ? -1 : visit_files(d, s, visit, ctx, &any, e);
 }
 
 int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e)
 {
 	sqlite3_stmt *s;
+	bool there;
 	if (db_prepare(d, SQL_FILE, &s, e) != 0)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	return visit_files(d, s, visit, ctx, e);
+	if (visit_files(d, s, visit, ctx, &there, e) != 0 || there)
+		return there ? 0 : -1;
+	if (db_prepare(d, SQL_GONE, &s, e) != 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	int status = sqlite3_step(s);
+	sqlite3_reset(s);
+	return status == SQLITE_ROW ? 0 : status == SQLITE_DONE ? db_fail_damaged(d, e) : db_fail(d, "read", e);
 }
 
 int db_put_file(db *d, db_file *f, nb_error *e)
 {
 	sqlite3_stmt *s;
-	const uint64_t numbers[] = { f->dev,  f->ino,   f->size, f->mtime_ns, f->done,   f->head,
-				     f->tail, f->first, f->last, f->born,     f->settled };
+	const packed p = pack_row(f);
 	if (db_prepare(d, SQL_PUT_FILE, &s, e) != 0)
 		return -1;
 	if (f->id != 0)
@@ -227,8 +297,9 @@ int db_put_file(db *d, db_file *f, nb_error *e)
 	else
 		sqlite3_bind_null(s, 1);
 	sqlite3_bind_text(s, 2, f->path, -1, SQLITE_STATIC);
-	for (int i = 0; i < (int)NB_COUNT(numbers); i++)
-		sqlite3_bind_int64(s, i + 3, (sqlite3_int64)numbers[i]);
+	sqlite3_bind_int(s, 3, f->settled);
+	sqlite3_bind_int(s, 4, f->broken);
+	sqlite3_bind_blob(s, 5, &p, sizeof(p), SQLITE_STATIC);
 	if (sqlite3_step(s) != SQLITE_DONE)
 		return db_fail(d, "write", e);
 	sqlite3_reset(s);
@@ -237,81 +308,18 @@ int db_put_file(db *d, db_file *f, nb_error *e)
 	if (f->id >= 1u << POSTING_FILE_BITS)
 		return nb_fail(e, NB_HOST, 0, "the index %s has seen too many files: nestbox audit index --rebuild",
 			       d->path);
-	return 0;
+	return db_put_span(d, f, e);
 }
 
 int db_drop_file(db *d, uint32_t id, nb_error *e)
 {
 	sqlite3_stmt *s;
-	if (db_prepare(d, SQL_DROP_FILE, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, id);
-	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
-}
-
-int db_dirs(db *d, db_visit_dir *visit, void *ctx, nb_error *e)
-{
-	sqlite3_stmt *s;
-	int status;
-	if (db_prepare(d, SQL_DIRS, &s, e) != 0)
-		return -1;
-	while ((status = sqlite3_step(s)) == SQLITE_ROW)
-		if (!visit(ctx, (const char *)sqlite3_column_text(s, 0), column(s, 1)))
-			break;
-	sqlite3_reset(s);
-	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
-}
-
-int db_lives(db *d, uint64_t until, db_visit_life *visit, void *ctx, nb_error *e)
-{
-	sqlite3_stmt *s;
-	int status;
-	if (db_prepare(d, SQL_LIVES, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, until > INT64_MAX ? INT64_MAX : (sqlite3_int64)until);
-	while ((status = sqlite3_step(s)) == SQLITE_ROW) {
-		life one = { column(s, 0), column(s, 1), (uint32_t)column(s, 2), (uint32_t)column(s, 3) };
-		if (!visit(ctx, &one))
-			break;
+	for (int i = 0; i < 2; i++) {
+		if (db_prepare(d, i == 0 ? SQL_DROP_FILE : SQL_PUT_GONE, &s, e) != 0)
+			return -1;
+		sqlite3_bind_int64(s, 1, id);
+		if (sqlite3_step(s) != SQLITE_DONE)
+			return db_fail(d, "write", e);
 	}
-	sqlite3_reset(s);
-	return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : db_fail(d, "read", e);
-}
-
-int db_put_life(db *d, const life *one, nb_error *e)
-{
-	sqlite3_stmt *s;
-	const uint64_t numbers[] = { one->id, one->start, one->file, one->chunk };
-	if (db_prepare(d, SQL_PUT_LIFE, &s, e) != 0)
-		return -1;
-	for (int i = 0; i < (int)NB_COUNT(numbers); i++)
-		sqlite3_bind_int64(s, i + 1, (sqlite3_int64)numbers[i]);
-	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
-}
-
-int db_drop_life(db *d, uint64_t id, nb_error *e)
-{
-	sqlite3_stmt *s;
-	if (db_prepare(d, SQL_DROP_LIFE, &s, e) != 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
-	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
-}
-
-int db_clear_dirs(db *d, nb_error *e)
-{
-	return db_exec(d, "DELETE FROM dir", e);
-}
-
-int db_put_dir(db *d, const char *path, uint64_t mtime_ns, nb_error *e)
-{
-	sqlite3_stmt *s;
-	if (db_prepare(d, SQL_PUT_DIR, &s, e) != 0)
-		return -1;
-	sqlite3_bind_text(s, 1, path, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, (sqlite3_int64)mtime_ns);
-	if (sqlite3_step(s) != SQLITE_DONE)
-		return db_fail(d, "write", e);
-	sqlite3_reset(s);
-	return 0;
+	return db_drop_span(d, id, e);
 }

@@ -25,13 +25,20 @@ typedef struct db_file {
 	uint64_t tail;        /* checksum of the last bytes before `done` */
 	uint64_t first, last; /* earliest and latest @timestamp */
 	uint64_t born;        /* earliest start of a box whose end is in the file; WHEN_NEVER: none */
+	uint64_t late;        /* latest such start that is after its end, where a clock was set back; 0: none */
+	uint64_t starts;      /* a bit for each record_field that some start record has */
+	uint64_t ends;        /* and for each that every end record has */
 	bool settled;         /* is not expected to change any more */
+	bool broken;          /* can't be read from `done` on */
 } db_file;
 
 /* write: create it if need be. A file that is no index, or of another version, is made anew. 0; -1 also when there is
  * none and write is false. Errors: NB_HOST. */
 int db_open(const char *path, bool write, db **ret_db, nb_error *e);
 void db_close(db **d);
+/* True once something was found to be damaged: what it says is not to be believed. */
+bool db_damaged(const db *d);
+bool db_unlink(const db *d);
 #define OWN_DB __attribute__((cleanup(db_close)))
 
 int db_read(db *d, nb_error *e);  /* one state for all that is read until db_rollback */
@@ -39,9 +46,13 @@ int db_begin(db *d, nb_error *e); /* takes the write lock; waits up to 10 s */
 int db_commit(db *d, nb_error *e);
 void db_rollback(db *d);
 
-/* Visit rows; a visitor that returns false ends it. unsettled: only those that may change. */
+/* Visit rows; a visitor that returns false ends it. */
 typedef bool db_visit_file(void *ctx, const db_file *file);
-int db_files(db *d, bool unsettled, db_visit_file *visit, void *ctx, nb_error *e);
+typedef enum db_which { DB_ALL_FILES, DB_OPEN_FILES, DB_BROKEN_FILES } db_which; /* open: may change */
+int db_files(db *d, db_which which, db_visit_file *visit, void *ctx, nb_error *e);
+/* Of all files the number, and what tells of their times: first, last, born, late, starts, ends. */
+int db_spans(db *d, db_visit_file *visit, void *ctx, nb_error *e);
+/* Visits none for a file that was dropped; any other number that has no row is damage. */
 int db_file_of(db *d, uint32_t id, db_visit_file *visit, void *ctx, nb_error *e);
 /* id 0: makes a new one and sets it. */
 int db_put_file(db *d, db_file *file, nb_error *e);
@@ -56,7 +67,8 @@ int db_put_dir(db *d, const char *path, uint64_t mtime_ns, nb_error *e);
 typedef bool db_visit_life(void *ctx, const life *one);
 int db_lives(db *d, uint64_t until, db_visit_life *visit, void *ctx, nb_error *e);
 int db_put_life(db *d, const life *one, nb_error *e);
-int db_drop_life(db *d, uint64_t id, nb_error *e);
+/* *ret_start: when it began; 0: it is not there. */
+int db_drop_life(db *d, uint64_t id, uint64_t *ret_start, nb_error *e);
 
 /* Add a run; sorts p. scratch: room for as many. */
 int db_put_run(db *d, posting *p, posting *scratch, size_t n, nb_error *e);

@@ -18,6 +18,18 @@ void found_free(found *f)
 	*f = (found){ 0 };
 }
 
+enum { keep_max = 64 << 20 }; /* bytes of lines kept as they are found; what is beyond is read again if it is printed */
+
+/* A record's line, while it is at hand. */
+static void keep_line(found *f, record *r, slice line)
+{
+	if (f->kept + line.n >= keep_max || (r->line = malloc(line.n + 1)) == NULL)
+		return;
+	memcpy(r->line, line.at, line.n);
+	r->line[line.n] = '\0';
+	f->kept += line.n;
+}
+
 static int no_memory(nb_error *e)
 {
 	return nb_fail(e, NB_HOST, ENOMEM,
@@ -29,19 +41,40 @@ static int grow(void *array, size_t count, size_t *room, size_t size, nb_error *
 	return array_grow(array, count, room, size) == 0 ? 0 : no_memory(e);
 }
 
-static size_t slot_of(const found *f, const char *id)
+/* What tells boxes apart: the id, or, of a record without a box, the record itself. */
+typedef struct identity {
+	const char *id;
+	uint64_t check;
+	uint32_t length;
+} identity;
+
+static identity identity_of(const char *id, const record *r)
 {
-	size_t at = (size_t)nb_checksum64(id, strlen(id)) & (f->slot_count - 1);
-	while (f->slots[at] != 0 && !nb_streq(f->boxes[f->slots[at] - 1].id, id))
+	return (identity){ .id = id, .check = r->check, .length = r->length };
+}
+
+static bool is_box(const found *f, const box *b, identity want)
+{
+	if (want.id[0] != '\0' || b->id[0] != '\0')
+		return nb_streq(b->id, want.id);
+	const record *only = &f->records[b->first - 1];
+	return only->check == want.check && only->length == want.length;
+}
+
+static size_t slot_of(const found *f, identity want)
+{
+	uint64_t hash = want.id[0] != '\0' ? nb_checksum64(want.id, strlen(want.id)) : want.check;
+	size_t at = (size_t)hash & (f->slot_count - 1);
+	while (f->slots[at] != 0 && !is_box(f, &f->boxes[f->slots[at] - 1], want))
 		at = (at + 1) & (f->slot_count - 1);
 	return at;
 }
 
 box *found_box(const found *f, const char *id)
 {
-	if (f->slot_count == 0)
+	if (f->slot_count == 0 || id[0] == '\0')
 		return NULL;
-	uint32_t index = f->slots[slot_of(f, id)];
+	uint32_t index = f->slots[slot_of(f, (identity){ .id = id })];
 	return index ? &f->boxes[index - 1] : NULL;
 }
 
@@ -57,18 +90,17 @@ static int rehash(found *f, nb_error *e)
 	f->slots = slots;
 	f->slot_count = count;
 	for (size_t i = 0; i < f->box_count; i++)
-		if (f->boxes[i].id[0] != '\0')
-			slots[slot_of(f, f->boxes[i].id)] = (uint32_t)i + 1;
+		slots[slot_of(f, identity_of(f->boxes[i].id, &f->records[f->boxes[i].first - 1]))] = (uint32_t)i + 1;
 	return 0;
 }
 
-/* The box with this id, made if need be; "" always makes a new one. */
-static int box_for(found *f, const char *id, uint32_t *ret_index, nb_error *e)
+/* The box that a record belongs to, made if need be. */
+static int box_for(found *f, const char *id, const record *r, uint32_t *ret_index, nb_error *e)
 {
 	if (rehash(f, e) != 0 || grow(&f->boxes, f->box_count, &f->box_room, sizeof(*f->boxes), e) != 0)
 		return -1;
-	size_t slot = id[0] != '\0' ? slot_of(f, id) : 0;
-	if (id[0] != '\0' && f->slots[slot] != 0) {
+	size_t slot = slot_of(f, identity_of(id, r));
+	if (f->slots[slot] != 0) {
 		*ret_index = f->slots[slot] - 1;
 		return 0;
 	}
@@ -77,8 +109,7 @@ static int box_for(found *f, const char *id, uint32_t *ret_index, nb_error *e)
 	nb_text t = nb_text_over(b->id, sizeof(b->id));
 	nb_text_add(&t, id);
 	*ret_index = (uint32_t)f->box_count++;
-	if (id[0] != '\0')
-		f->slots[slot] = *ret_index + 1;
+	f->slots[slot] = *ret_index + 1;
 	return 0;
 }
 
@@ -100,19 +131,19 @@ static uint64_t time_field(const pick_hits *hits, int field)
 	return record_text(hits, field, text, sizeof(text)) ? when_of(slice_of(text)) : 0;
 }
 
-/* What a record tells of its box's life. An end record's event.start stands in for a start record that is gone. */
+/* What a record tells of its box's life, in whatever order they come: the earliest start, the latest end. An end
+ * record's event.start stands in for a start record that is gone. */
 static void tell_life(box *b, const record *r, const pick_hits *hits)
 {
 	uint64_t began = r->kind == RECORD_OTHER ? 0 : time_field(hits, FIELD_BEGAN);
-	if (r->kind == RECORD_START) {
-		b->start = r->time;
-		b->has_start = true;
-	} else if (!b->has_start && (began != 0 || b->start == 0)) {
-		b->start = began != 0 ? began : r->time;
-	}
+	bool start = r->kind == RECORD_START;
+	uint64_t at = start || began == 0 ? r->time : began;
+	if (start ? !b->has_start || at < b->start : !b->has_start && (b->start == 0 || at < b->start))
+		b->start = at;
+	b->has_start = b->has_start || start;
 	/* A start that was refused is a life without duration. */
 	if (r->kind == RECORD_END || r->kind == RECORD_LOST || r->kind == RECORD_DENIED) {
-		b->end = r->time;
+		b->end = r->time > b->end ? r->time : b->end;
 		b->has_end = true;
 	}
 }
@@ -130,13 +161,15 @@ static bool known(const found *f, const box *b, const record *r)
 int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e)
 {
 	char id[BOX_ID_MAX], action[64];
+	while (line.n > 0 && line.at[line.n - 1] == '\r') /* the same record, copied by way of Windows */
+		line.n--;
 	record r = { .file = file, .offset = offset, .length = (uint32_t)line.n };
 	record_text(hits, FIELD_BOX, id, sizeof(id));
 	record_text(hits, FIELD_ACTION, action, sizeof(action));
 	r.kind = kind_of(action);
 	r.time = time_field(hits, FIELD_TIME);
 	r.check = nb_checksum64(line.at, line.n);
-	if (box_for(f, id, &r.box, e) != 0 || grow(&f->records, f->count, &f->room, sizeof(*f->records), e) != 0)
+	if (box_for(f, id, &r, &r.box, e) != 0 || grow(&f->records, f->count, &f->room, sizeof(*f->records), e) != 0)
 		return -1;
 	box *b = &f->boxes[r.box];
 	if (known(f, b, &r))
@@ -145,18 +178,22 @@ int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint3
 	b->first = (uint32_t)f->count + 1;
 	b->met |= query_met(q, hits);
 	tell_life(b, &r, hits);
+	keep_line(f, &r, line);
 	f->records[f->count++] = r;
 	return 0;
 }
 
 /* ---- choosing ----------------------------------------------------------------------------------------------- */
 
-static bool alive_in_span(const found *f, const box *b, const query *q)
+bool found_alive(const found *f, const box *b, const query *q)
 {
 	const record *only = &f->records[b->first - 1];
 	if (b->id[0] == '\0')
 		return only->time >= q->since && only->time <= q->until;
-	return b->start <= q->until && (!b->has_end || b->end >= q->since);
+	/* Where the clock was set back, a life ends before it begins: then all that is between counts. */
+	uint64_t first = b->has_end && b->end < b->start ? b->end : b->start;
+	uint64_t last = !b->has_end ? WHEN_NEVER : b->end > b->start ? b->end : b->start;
+	return first <= q->until && last >= q->since;
 }
 
 static int by_start(const void *a, const void *b)
@@ -172,7 +209,7 @@ size_t found_choose(found *f, const query *q, uint32_t must)
 	size_t chosen = 0;
 	for (size_t i = 0; i < f->box_count; i++) {
 		box *b = &f->boxes[i];
-		b->chosen = (b->met & must) == must && alive_in_span(f, b, q);
+		b->chosen = (b->met & must) == must && found_alive(f, b, q);
 		chosen += b->chosen;
 	}
 	/* Records name their box by its place, so the order is set only now, when no more are added. */
@@ -220,7 +257,19 @@ static int load_line(record *r, source_reader *reader, const char *path, nb_erro
 	return 0;
 }
 
-int found_load(found *f, const source_list *sources, nb_error *e)
+/* The records of one file, as far as it can be read. */
+static int load_file(found *f, const wanted *all, size_t n, const source_file *file, nb_error *e)
+{
+	OWN_READER source_reader *reader = NULL;
+	if (source_open_listed(file, &reader, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (load_line(&f->records[all[i].record], reader, file->path, e) != 0)
+			return -1;
+	return 0;
+}
+
+int found_load(found *f, const source_list *sources, size_t *ret_unread, nb_error *ret_last, nb_error *e)
 {
 	NB_OWN_MEM wanted *all = malloc((f->count + 1) * sizeof(*all));
 	size_t n = 0;
@@ -230,16 +279,10 @@ int found_load(found *f, const source_list *sources, nb_error *e)
 		if (f->boxes[f->records[i].box].chosen && f->records[i].line == NULL)
 			all[n++] = (wanted){ f->records[i].file, (uint32_t)i, f->records[i].offset };
 	qsort(all, n, sizeof(*all), by_place);
-	OWN_READER source_reader *reader = NULL;
-	for (size_t i = 0; i < n; i++) {
-		const char *path = sources->files[all[i].file].path;
-		if (i == 0 || all[i].file != all[i - 1].file) {
-			source_close(&reader);
-			if (source_open(path, &reader, e) != 0)
-				return -1;
-		}
-		if (load_line(&f->records[all[i].record], reader, path, e) != 0)
-			return -1;
+	for (size_t i = 0, many; i < n; i += many) {
+		for (many = 1; i + many < n && all[i + many].file == all[i].file;)
+			many++;
+		*ret_unread += load_file(f, all + i, many, &sources->files[all[i].file], ret_last) != 0;
 	}
 	return 0;
 }

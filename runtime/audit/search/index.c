@@ -21,6 +21,11 @@ void index_close(index_root *i)
 	*i = (index_root){ 0 };
 }
 
+bool index_discard(index_root *i)
+{
+	return i->d != NULL && i->write && db_damaged(i->d) && db_unlink(i->d);
+}
+
 /* The cache directory's own file for this directory of logs (XDG basedir specification 0.8). */
 static bool cache_path(const char *root, char *out, size_t size)
 {
@@ -90,6 +95,59 @@ static bool worth_it(const source_list *sources, size_t root)
 	return bytes >= INDEX_WORTH;
 }
 
+/* ---- what can't be taken in --------------------------------------------------------------------------------- */
+
+typedef struct broken_list {
+	index_root *i;
+	source_list *sources;
+	bool failed;
+	nb_error *e;
+} broken_list;
+
+/* The scan reads it from where it broke, and tells. */
+static bool add_broken(void *ctx, const db_file *f)
+{
+	broken_list *l = ctx;
+	uint32_t index;
+	const source_file rest = { .rel = f->path, .dev = f->dev, .ino = f->ino, .from = f->done };
+	for (size_t n = 0; n < l->sources->count; n++)
+		if (l->sources->files[n].root == l->i->root && nb_streq(l->sources->files[n].rel, f->path))
+			return true; /* it grew, and is scanned anyway */
+	l->failed = source_add_file(l->sources, l->i->root, &rest, &index, l->e) != 0;
+	return !l->failed;
+}
+
+int index_scan_broken(index_root *i, source_list *sources, nb_error *e)
+{
+	broken_list l = { .i = i, .sources = sources, .e = e };
+	return db_files(i->d, DB_BROKEN_FILES, add_broken, &l, e) != 0 || l.failed ? -1 : 0;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------ */
+
+/* Open the database and bring it up to date; a damaged one is made anew. On failure *i is as it was, and the source
+ * list, too. */
+static int open_at(const char *path, source_list *sources, const index_options *o, progress *p, index_root *i,
+		   nb_error *e)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		size_t before = sources->count, root = i->root;
+		mode_t mask = umask(077);
+		int result = db_open(path, i->write, &i->d, e);
+		umask(mask);
+		if (result == 0 && index_refresh(i, sources, o, p, e) == 0)
+			return 0;
+		while (sources->count > before)
+			free(sources->files[--sources->count].path);
+		bool write = i->write, again = result == 0 && index_discard(i);
+		index_close(i);
+		*i = (index_root){ .root = root, .write = write };
+		if (!again)
+			break;
+	}
+	return -1;
+}
+
 int index_open(source_list *sources, size_t root, const index_options *o, progress *p, index_root *ret_i,
 	       bool *ret_open, nb_error *e)
 {
@@ -104,26 +162,13 @@ int index_open(source_list *sources, size_t root, const index_options *o, progre
 	bool there = access(path, F_OK) == 0;
 	if (!there && (!i.write || (!o->force && !worth_it(sources, root))))
 		return 0;
-	mode_t mask = umask(077);
-	int result = db_open(path, i.write, &i.d, &why);
-	umask(mask);
-	if (result != 0) {
-		if (!o->force)
-			return 0; /* what can't be used need not be: the logs are read */
-		*e = why;
-		return -1;
+	if (open_at(path, sources, o, p, &i, &why) == 0) {
+		*ret_i = i;
+		*ret_open = true;
+		return 0;
 	}
-	size_t before = sources->count;
-	if (index_refresh(&i, sources, o, p, &why) != 0) {
-		index_close(&i);
-		while (sources->count > before)
-			free(sources->files[--sources->count].path);
-		if (!o->force)
-			return 0;
-		*e = why;
-		return -1;
-	}
-	*ret_i = i;
-	*ret_open = true;
-	return 0;
+	if (!o->force)
+		return 0; /* what can't be used need not be: the logs are read */
+	*e = why;
+	return -1;
 }

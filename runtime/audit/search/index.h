@@ -30,6 +30,8 @@ typedef struct index_root {
 		bool missing;
 	} * known;
 	size_t known_count, known_room;
+	size_t unread; /* log files that an answer needed and that can't be read */
+	nb_error last; /* about the last of them */
 } index_root;
 
 typedef struct index_options {
@@ -46,17 +48,22 @@ typedef struct index_options {
 int index_open(source_list *sources, size_t root, const index_options *o, progress *p, index_root *ret_i,
 	       bool *ret_open, nb_error *e);
 void index_close(index_root *i);
+/* Deletes an index that was found to be damaged, if we may; true when it is gone. It stays open. */
+bool index_discard(index_root *i);
 /* Where the index of a directory is or would be. False: nowhere. */
 bool index_path(const char *root, const index_options *o, char *out, size_t size, bool *ret_write);
 
-/* Add the records that can belong to an answer; *ret_driven false: no criterion helps, and everything must be read. */
+/* Add the records that can belong to an answer; *ret_driven false: no criterion helps, and everything must be read.
+ * Errors: the index can't be read, and everything must be. */
 int index_find(index_root *i, const query *q, source_list *sources, found *f, bool *ret_driven, nb_error *e);
 /* Add all records of a box. */
 int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e);
 
 /* ---- within the index --------------------------------------------------------------------------------------- */
 
-/* What changed since: index_refresh.c */
+/* Add the files that could not be taken in to their end, for scanning the rest. */
+int index_scan_broken(index_root *i, source_list *sources, nb_error *e);
+/* What changed since: refresh.c */
 int index_refresh(index_root *i, source_list *sources, const index_options *o, progress *p, nb_error *e);
 /* Take in one file from f->done on; f is updated. Calls flush when the postings grow too many. */
 typedef struct index_builder index_builder;

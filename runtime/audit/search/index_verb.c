@@ -7,6 +7,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool visit_nothing(void *ctx, slice run, uint64_t offset)
+{
+	(void)ctx;
+	(void)run;
+	(void)offset;
+	return true;
+}
+
+/* What was left for scanning could not be read. */
+static int fail_broken(const source_list *left, nb_error *e)
+{
+	OWN_READER source_reader *reader = NULL;
+	if (source_open_listed(&left->files[0], &reader, e) == 0 && source_walk(reader, 0, visit_nothing, NULL, e) == 0)
+		return nb_fail(e, NB_HOST, 0, "%s could not be read a moment ago: index again", left->files[0].path);
+	return nb_fail_add(e, "; the index lacks what %zu such file%s may hold, and is right about all others",
+			   left->count, left->count == 1 ? "" : "s");
+}
+
 static int index_one(options *o, size_t root, progress *p, nb_error *e)
 {
 	index_options io = { .path = o->index, .force = true, .big = true, .rebuild = o->rebuild };
@@ -26,6 +44,8 @@ static int index_one(options *o, size_t root, progress *p, nb_error *e)
 			       dir);
 	}
 	index_close(&i);
+	if (o->sources.count > 0)
+		return fail_broken(&o->sources, e);
 	if (index_path(dir, &io, path, sizeof(path), &write) && stat(path, &st) == 0) {
 		output_visible(stdout, dir);
 		fputs(" is indexed in ", stdout);

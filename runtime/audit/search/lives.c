@@ -38,13 +38,14 @@ int lives_begin(lives *l, life one, nb_error *e)
 	return 0;
 }
 
-bool lives_end(lives *l, uint64_t id)
+bool lives_end(lives *l, uint64_t id, uint64_t *ret_start)
 {
 	if (l->size == 0)
 		return false;
 	size_t hole = find(l, id), mask = l->size - 1;
 	if (l->slots[hole].id == 0)
 		return false;
+	*ret_start = l->slots[hole].start;
 	for (size_t at = (hole + 1) & mask; l->slots[at].id != 0; at = (at + 1) & mask)
 		if (((at - home(l, l->slots[at].id)) & mask) >= ((at - hole) & mask)) {
 			l->slots[hole] = l->slots[at];

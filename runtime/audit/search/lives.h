@@ -17,6 +17,6 @@ typedef struct lives {
 } lives;
 
 int lives_begin(lives *l, life one, nb_error *e);
-/* True when it had begun here. */
-bool lives_end(lives *l, uint64_t id);
+/* True when it had begun here, and when. */
+bool lives_end(lives *l, uint64_t id, uint64_t *ret_start);
 void lives_free(lives *l);

@@ -58,6 +58,7 @@ int main(int argc, char **argv)
 {
 	nb_error e;
 	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IOFBF, 1 << 17); /* answers are long, and flushed where somebody waits */
 	if (argc < 2 || nb_streq(argv[1], "--help") || nb_streq(argv[1], "help")) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? NB_EXIT_FAILURE : 0;

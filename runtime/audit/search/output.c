@@ -57,7 +57,8 @@ size_t output_sorted(const found *f, const box *b, const record ***ret_sorted)
 		return 0;
 	n = 0;
 	for (uint32_t at = b->first; at != 0; at = f->records[at - 1].next)
-		sorted[n++] = &f->records[at - 1];
+		if (f->records[at - 1].line != NULL)
+			sorted[n++] = &f->records[at - 1];
 	qsort(sorted, n, sizeof(*sorted), by_time);
 	return n;
 }
@@ -101,8 +102,8 @@ void output_cells_of(const found *f, const box *b, const query *q, output_cells 
 	size_t n = output_sorted(f, b, &sorted);
 	memset(ret_cells, 0, sizeof(*ret_cells));
 	for (size_t i = 0; i < n; i++) {
-		pick_hits hits;
-		if (sorted[i]->line == NULL || !pick_run(&q->paths, slice_of(sorted[i]->line), &hits))
+		pick_hits hits PICK_UNCLEARED;
+		if (!pick_run(&q->paths, slice_of(sorted[i]->line), &hits))
 			continue;
 		cells_of_record(&hits, ret_cells);
 		result_of_record(&hits, sorted[i]->kind, ret_cells->at[COLUMN_RESULT]);
@@ -187,9 +188,16 @@ static void output_table(FILE *out, const found *f, const query *q)
 
 /* ---- for programs ------------------------------------------------------------------------------------------- */
 
-/* RFC 4180. A cell that a spreadsheet would run as a formula gets a quote in front. */
-static void csv_cell(FILE *out, const char *s, char after)
+/* RFC 4180. A cell that a spreadsheet would run as a formula gets a quote in front; at a terminal nothing steers that.
+ */
+static void csv_cell(FILE *out, const char *s, char after, bool terminal)
 {
+	char visible[4 * OUTPUT_CELL];
+	nb_text t = nb_text_over(visible, sizeof(visible));
+	if (terminal) {
+		nb_text_add_visible(&t, s);
+		s = visible;
+	}
 	fputc('"', out);
 	if (s[0] != '\0' && strchr("=+-@\t\r", s[0]) != NULL)
 		fputc('\'', out);
@@ -205,6 +213,7 @@ static void csv_cell(FILE *out, const char *s, char after)
 static void output_csv(FILE *out, const found *f, const query *q)
 {
 	output_cells cells;
+	bool terminal = isatty(fileno(out));
 	for (size_t c = 0; c < COLUMNS; c++)
 		fprintf(out, "%s%c", columns[c].csv, c + 1 < COLUMNS ? ',' : '\n');
 	for (size_t i = 0; i < f->box_count; i++) {
@@ -212,7 +221,8 @@ static void output_csv(FILE *out, const found *f, const query *q)
 			continue;
 		output_cells_of(f, &f->boxes[i], q, &cells);
 		for (size_t c = 0; c < COLUMNS; c++)
-			csv_cell(out, nb_streq(cells.at[c], "-") ? "" : cells.at[c], c + 1 < COLUMNS ? ',' : '\n');
+			csv_cell(out, nb_streq(cells.at[c], "-") ? "" : cells.at[c], c + 1 < COLUMNS ? ',' : '\n',
+				 terminal);
 	}
 }
 
@@ -237,6 +247,21 @@ static void raw_line(FILE *out, const char *line, bool terminal)
 		fputs(line, out);
 }
 
+/* Within JSON, a line that is none (a program of the job's uid may have written it) is a string that holds it. */
+static void json_line(FILE *out, const char *line)
+{
+	slice text = slice_of(line);
+	if (pick_valid(text)) {
+		fputs(line, out);
+		return;
+	}
+	NB_OWN_MEM char *memory = malloc(6 * text.n + 3);
+	nb_text t = nb_text_over(memory, memory ? 6 * text.n + 3 : 0);
+	if (memory != NULL)
+		nb_text_add_json(&t, line, SIZE_MAX);
+	fputs(memory != NULL ? memory : "null", out);
+}
+
 static void output_records(FILE *out, output_format format, const found *f)
 {
 	bool terminal = isatty(fileno(out)), json = format == OUTPUT_JSON;
@@ -254,9 +279,14 @@ static void output_records(FILE *out, output_format format, const found *f)
 			fputs(",\"records\":[\n", out);
 		}
 		for (size_t r = 0; r < n; r++) {
-			raw_line(out, sorted[r]->line, terminal);
+			if (json && !terminal)
+				json_line(out, sorted[r]->line);
+			else
+				raw_line(out, sorted[r]->line, terminal);
 			fputs(json ? r + 1 < n ? ",\n" : "]}" : "\n", out);
 		}
+		if (json && n == 0)
+			fputs("]}", out);
 		between = ",";
 		free(sorted);
 	}

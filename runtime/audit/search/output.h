@@ -35,7 +35,8 @@ const char *output_title(output_column column);
 
 /* The chosen boxes. Errors: NB_HOST (nobody takes the output). */
 int output_found(FILE *out, output_format format, const found *f, const query *q, nb_error *e);
-/* A box's records by time, then sequence; the caller frees. Returns how many; *ret_sorted NULL: no memory. */
+/* A box's records whose lines are loaded, by time, then sequence; the caller frees. Returns how many; *ret_sorted NULL:
+ * no memory. */
 size_t output_sorted(const found *f, const box *b, const record ***ret_sorted);
 /* s with everything escaped that could steer a terminal. */
 void output_visible(FILE *out, const char *s);

@@ -12,12 +12,19 @@ void pick_init(pick_paths *paths)
 	paths->used = 1;
 }
 
+static unsigned pick_bit(const char *name, size_t n)
+{
+	return ((unsigned)(unsigned char)name[0] * 5 + (unsigned)n) & 63;
+}
+
 static uint16_t find_child(const pick_paths *paths, uint16_t node, const char *name, size_t n)
 {
+	if (n == 0 || (paths->nodes[node].among >> pick_bit(name, n) & 1) == 0)
+		return 0;
 	uint16_t at = paths->nodes[node].child;
 	for (; at != 0; at = paths->nodes[at].next) {
 		const pick_node *c = &paths->nodes[at];
-		if (c->length == n && n > 0 && c->name[0] == name[0] && memcmp(c->name, name, n) == 0)
+		if (c->length == n && c->name[0] == name[0] && memcmp(c->name, name, n) == 0)
 			break;
 	}
 	return at;
@@ -38,6 +45,7 @@ int pick_add(pick_paths *paths, const char *path, int field, nb_error *e)
 				.name = p, .length = (uint16_t)n, .next = paths->nodes[node].child, .field = -1
 			};
 			paths->nodes[node].child = child;
+			paths->nodes[node].among |= 1ull << pick_bit(p, n);
 		}
 		node = child;
 		p += n;
@@ -194,13 +202,21 @@ bool pick_skip(slice *at, slice *ret_value)
 	return true;
 }
 
+static bool has_room(const pick_hits *hits, int field)
+{
+	bool seen = field < 128 && (hits->seen[field / 64] >> field % 64 & 1) != 0;
+	return hits->used < (seen ? PICK_HITS - PICK_SPARE : PICK_HITS);
+}
+
 static void hit(pick_hits *hits, int field, slice value)
 {
 	bool string = value.at[0] == '"';
 	if (string)
 		value = (slice){ value.at + 1, value.n - 2 };
-	if (hits->used < PICK_HITS)
+	if (has_room(hits, field))
 		hits->at[hits->used++] = (pick_hit){ .field = field, .string = string, .raw = value };
+	if (field < 128)
+		hits->seen[field / 64] |= 1ull << field % 64;
 }
 
 static bool walk(const pick_paths *paths, uint16_t node, slice *at, pick_hits *hits, size_t depth);
@@ -250,6 +266,7 @@ bool pick_run(const pick_paths *paths, slice line, pick_hits *ret_hits)
 {
 	slice at = line;
 	ret_hits->used = 0;
+	ret_hits->seen[0] = ret_hits->seen[1] = 0;
 	blank(&at);
 	if (at.n == 0 || at.at[0] != '{' || !walk(paths, 0, &at, ret_hits, 0)) {
 		ret_hits->used = 0;

@@ -65,11 +65,11 @@ static void varint(block_writer *w, uint64_t v)
 	w->block[w->used++] = (uint8_t)v;
 }
 
-static int close_block(block_writer *w, nb_error *e)
+static int close_block(block_writer *w, uint64_t next_term, nb_error *e)
 {
 	if (w->used == 0)
 		return 0;
-	int result = w->sink(w->ctx, w->first_term, w->block, w->used, e);
+	int result = w->sink(w->ctx, w->first_term, next_term, w->block, w->used, e);
 	w->used = 0;
 	return result;
 }
@@ -100,9 +100,9 @@ static int close_group(block_writer *w, nb_error *e)
 	uint64_t term = posting_term(&w->group[0]);
 	if (w->disorder)
 		tidy_group(w);
-	if (w->used >= POSTING_BLOCK && close_block(w, e) != 0)
+	if (w->used >= POSTING_BLOCK && close_block(w, term, e) != 0)
 		return -1;
-	if (make_room(w, 24 + 16 * w->group_used, e) != 0)
+	if (make_room(w, 24 + 16 * w->group_used + BLOCK_SPARE, e) != 0)
 		return -1;
 	if (w->used == 0)
 		w->first_term = w->term = term;
@@ -151,7 +151,7 @@ int block_add(block_writer *w, posting p, nb_error *e)
 
 int block_end(block_writer *w, nb_error *e)
 {
-	int result = close_group(w, e) == 0 ? close_block(w, e) : -1;
+	int result = close_group(w, e) == 0 ? close_block(w, BLOCK_LAST, e) : -1;
 	free(w->block);
 	free(w->group);
 	w->block = NULL;

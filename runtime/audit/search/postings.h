@@ -15,7 +15,8 @@ enum {
 	POSTING_TERM_BITS = 40,
 	POSTING_FILE_BITS = 24,
 	POSTING_BLOCK = 900, /* bytes at which a block is closed; four of them fill a page of the database */
-	POSTING_RECORD_TERMS = 64
+	POSTING_RECORD_TERMS = 4 * (PICK_HITS + 1), /* every value in every spelling */
+	POSTING_MEMO = 256
 };
 
 typedef struct posting {
@@ -39,9 +40,10 @@ uint64_t posting_hash(size_t key, const char *spelling);
 
 /* What one field's value was last and which terms came of it: most values repeat from record to record. */
 typedef struct term_memo {
-	uint64_t check;
-	uint64_t terms[4];
+	uint16_t length; /* of raw; 0: nothing yet */
 	uint8_t count;
+	char raw[POSTING_MEMO];
+	uint64_t terms[4];
 } term_memo;
 
 typedef struct term_maker {
@@ -53,7 +55,7 @@ typedef struct term_maker {
 } term_maker;
 
 int terms_init(term_maker *m, nb_error *e);
-/* The different terms of a record whose hits were picked with m->paths. */
+/* The terms of a record whose hits were picked with m->paths; of many some may be there twice. */
 size_t terms_of(term_maker *m, const pick_hits *hits, uint64_t out[static POSTING_RECORD_TERMS]);
 
 /* ---- runs --------------------------------------------------------------------------------------------------- */
@@ -61,8 +63,11 @@ size_t terms_of(term_maker *m, const pick_hits *hits, uint64_t out[static POSTIN
 /* Sort by term; equal terms keep their order. scratch holds n as well. */
 void postings_sort(posting *p, posting *scratch, size_t n);
 
-/* Takes postings by term and gives blocks. */
-typedef int block_sink(void *ctx, uint64_t first_term, const uint8_t *block, size_t n, nb_error *e);
+/* Takes postings by term and gives blocks, each with its first term and the next one's (BLOCK_LAST: there is none). A
+ * sink may write up to BLOCK_SPARE bytes behind one. */
+enum { BLOCK_SPARE = 16 };
+#define BLOCK_LAST UINT64_MAX
+typedef int block_sink(void *ctx, uint64_t first_term, uint64_t next_term, uint8_t *block, size_t n, nb_error *e);
 typedef struct block_writer {
 	block_sink *sink;
 	void *ctx;

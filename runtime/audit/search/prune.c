@@ -63,9 +63,20 @@ static int read_prevs(pruning *p, nb_error *e)
 	return 0;
 }
 
-static bool visit_check(void *ctx, slice run, uint64_t offset)
+/* Of a record that fits; a time that can't be read is none that has passed. */
+static uint64_t time_of(slice line)
 {
 	static const char key[] = "{\"@timestamp\":\"";
+	size_t k = sizeof(key) - 1;
+	const char *end = line.n > k ? memchr(line.at + k, '"', line.n - k) : NULL;
+	uint64_t time = end != NULL && memcmp(line.at, key, k) == 0
+				? when_of((slice){ line.at + k, (size_t)(end - line.at) - k })
+				: 0;
+	return time != 0 ? time : WHEN_NEVER;
+}
+
+static bool visit_check(void *ctx, slice run, uint64_t offset)
+{
 	reading *r = ctx;
 	slice rest = run, line;
 	(void)offset;
@@ -73,8 +84,8 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 		check_line(&r->c, line, rest.at > line.at + line.n);
 		if (!r->c.fresh)
 			continue;
-		if (line.n > sizeof(key) + 29 && memcmp(line.at, key, sizeof(key) - 1) == 0)
-			r->last = when_of((slice){ line.at + sizeof(key) - 1, 30 });
+		uint64_t time = time_of(line);
+		r->last = time > r->last ? time : r->last;
 		bool followed = bsearch(r->c.hash, r->p->prevs, r->p->prev_count, 32, by_bytes) != NULL;
 		if (followed || !r->followed)
 			memcpy(r->left, r->c.hash, 32);
@@ -117,17 +128,29 @@ static void say(const char *path, const char *what)
 	printf(": %s\n", what);
 }
 
+static void say_kept(const char *path, const char *why)
+{
+	output_visible(stdout, path);
+	fputs(": kept: ", stdout);
+	output_visible(stdout, why);
+	putchar('\n');
+}
+
 /* 0 also when it is kept: only a whole chain may go. */
 static int delete_file(pruning *p, const char *dir, const source_file *file, uint64_t before, nb_error *e)
 {
 	reading r = { .p = p };
+	nb_error why;
 	OWN_READER source_reader *reader = NULL;
 	check_init(&r.c);
-	if (source_open(file->path, &reader, e) != 0 || source_walk(reader, 0, visit_check, &r, e) != 0)
-		return -1;
+	if (source_open_listed(file, &reader, &why) != 0 || source_walk(reader, 0, visit_check, &r, &why) != 0) {
+		say_kept(file->path, why.text);
+		p->kept++;
+		return 0;
+	}
 	check_end(&r.c);
 	if (r.c.fault != CHECK_FITS) {
-		say(file->path, "kept: it does not verify (nestbox audit verify tells more)");
+		say_kept(file->path, "it does not verify (nestbox audit verify tells more)");
 		p->kept++;
 		return 0;
 	}

@@ -61,7 +61,7 @@ typedef struct record {
 	uint64_t time;
 	uint64_t check; /* of the line: the same record from two copies of a log is one */
 	record_kind kind;
-	char *line; /* owned; NULL until loaded */
+	char *line; /* owned; NULL until loaded, or if it could not be */
 } record;
 
 typedef struct box {
@@ -79,15 +79,19 @@ typedef struct found {
 	size_t box_count, box_room;
 	uint32_t *slots; /* hash table of boxes: index + 1 */
 	size_t slot_count;
+	size_t kept;   /* bytes of lines */
 	bool complete; /* every record of every box is in */
 } found;
 
 void found_free(found *f);
 /* Add a record whose hits were picked with q->paths; twice is once. */
 int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e);
+/* Was the box alive in the span, as far as the records that are in tell? */
+bool found_alive(const found *f, const box *b, const query *q);
 /* The box with this id; NULL: none. */
 box *found_box(const found *f, const char *id);
 /* Choose the boxes that meet all criteria in `must` and the span, oldest first; returns how many. */
 size_t found_choose(found *f, const query *q, uint32_t must);
-/* Load the lines of the chosen boxes' records. */
-int found_load(found *f, const source_list *sources, nb_error *e);
+/* Load the lines of the chosen boxes' records. *ret_unread: files that can't be read any more, *ret_last about the last
+ * of them. Errors: no memory. */
+int found_load(found *f, const source_list *sources, size_t *ret_unread, nb_error *ret_last, nb_error *e);

@@ -2,6 +2,7 @@
 /* The bytes of a log file: plain, gzip (RFC 1952) or zstd (RFC 8878). */
 #include "source.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,13 +12,14 @@
 #include <zlib.h>
 #include <zstd.h>
 
-enum { packed_size = 1 << 17, walk_size = 1 << 18 };
+enum { packed_size = 1 << 17, walk_size = SOURCE_LINE_MAX, near = 1 << 17 };
 
 typedef enum codec { CODEC_PLAIN, CODEC_GZIP, CODEC_ZSTD } codec;
 
 struct source_reader {
 	int fd;
 	codec codec;
+	bool framed; /* written by prune: whole frames can be skipped */
 	char *path;
 	uint64_t at;       /* offset of the uncompressed text that the next read gives */
 	char *packed;      /* compressed bytes read ahead */
@@ -42,11 +44,12 @@ void source_close(source_reader **reader)
 	*reader = NULL;
 }
 
-static codec codec_of(int fd)
+static codec codec_of(int fd, bool *ret_framed)
 {
-	unsigned char magic[4] = { 0 };
+	unsigned char magic[8] = { 0 };
 	if (pread(fd, magic, sizeof(magic), 0) < 4)
 		return CODEC_PLAIN;
+	*ret_framed = memcmp(magic, "\x50\x2a\x4d\x18\x08\0\0\0", sizeof(magic)) == 0;
 	if (magic[0] == 0x1f && magic[1] == 0x8b)
 		return CODEC_GZIP;
 	bool frame = memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0;
@@ -67,7 +70,7 @@ int source_open(const char *path, source_reader **ret_reader, nb_error *e)
 		return -1;
 	}
 	r->path = strdup(path);
-	r->codec = codec_of(r->fd);
+	r->codec = codec_of(r->fd, &r->framed);
 	bool good = r->path != NULL;
 	if (r->codec != CODEC_PLAIN)
 		good = good && (r->packed = malloc(packed_size)) != NULL;
@@ -77,6 +80,61 @@ int source_open(const char *path, source_reader **ret_reader, nb_error *e)
 		good = good && (r->zstd = ZSTD_createDStream()) != NULL;
 	if (!good)
 		return nb_fail(e, NB_HOST, ENOMEM, "cannot read %s", path);
+	*ret_reader = r;
+	r = NULL;
+	return 0;
+}
+
+bool source_is(const source_reader *r, dev_t dev, ino_t ino)
+{
+	struct stat st;
+	return fstat(r->fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+/* The log file with this inode in a directory; 0, or -1 when there is none. */
+static int open_inode(const char *path, const source_file *file, source_reader **ret_reader, nb_error *e)
+{
+	char dir[8192], now[8192];
+	nb_text d = nb_text_over(dir, sizeof(dir));
+	nb_text_add_bytes(&d, path, (size_t)(nb_basename(path) - path));
+	DIR *in = opendir(dir[0] != '\0' ? dir : ".");
+	int result = -1;
+	for (struct dirent *entry; in != NULL && result != 0 && (entry = readdir(in)) != NULL;) {
+		nb_text t = nb_text_over(now, sizeof(now));
+		nb_text_addf(&t, "%s%s", dir, entry->d_name);
+		if (entry->d_ino != file->ino || !source_is_log(entry->d_name) || t.full)
+			continue;
+		result = source_open(now, ret_reader, e);
+		if (result == 0 && !source_is(*ret_reader, file->dev, file->ino)) {
+			source_close(ret_reader);
+			result = -1;
+		}
+	}
+	if (in != NULL)
+		closedir(in);
+	return result;
+}
+
+int source_open_listed(const source_file *file, source_reader **ret_reader, nb_error *e)
+{
+	char packed[8192];
+	nb_error ignored;
+	OWN_READER source_reader *r = NULL;
+	int result = source_open(file->path, &r, e), err = errno;
+	bool same = result == 0 && (file->ino == 0 || source_is(r, file->dev, file->ino));
+	if (!same && file->ino != 0 && (result == 0 || err == ENOENT)) {
+		nb_text t = nb_text_over(packed, sizeof(packed));
+		nb_text_addf(&t, "%s.zst", file->path);
+		source_close(&r);
+		same = open_inode(file->path, file, &r, &ignored) == 0 ||
+		       (source_is_rotated(nb_basename(file->path)) && source_open(packed, &r, &ignored) == 0);
+		if (!same && result == 0)
+			nb_fail(e, NB_HOST, 0, "%s was replaced while it was being looked at", file->path);
+	}
+	if (!same) {
+		errno = err;
+		return -1;
+	}
 	*ret_reader = r;
 	r = NULL;
 	return 0;
@@ -173,12 +231,6 @@ int source_read(source_reader *r, char *buf, size_t size, size_t *ret_n, nb_erro
 	return 0;
 }
 
-bool source_is(const source_reader *r, dev_t dev, ino_t ino)
-{
-	struct stat st;
-	return fstat(r->fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
-}
-
 /* ---- seeking ------------------------------------------------------------------------------------------------ */
 
 /* From the start of the file: skip whole zstd frames whose size their headers tell; *ret_text: uncompressed bytes
@@ -225,15 +277,10 @@ static int rewind_packed(source_reader *r, uint64_t offset, nb_error *e)
 	return skip_frames(r, offset, &r->at, e);
 }
 
-int source_seek(source_reader *r, uint64_t offset, nb_error *e)
+/* Read and throw away. */
+static int read_up_to(source_reader *r, uint64_t offset, nb_error *e)
 {
-	char waste[1 << 15];
-	if (r->codec == CODEC_PLAIN) {
-		r->at = offset;
-		return 0;
-	}
-	if (offset != r->at && rewind_packed(r, offset, e) != 0)
-		return -1;
+	char waste[1 << 15] PICK_UNCLEARED;
 	while (r->at < offset) {
 		uint64_t left = offset - r->at;
 		size_t n;
@@ -243,6 +290,19 @@ int source_seek(source_reader *r, uint64_t offset, nb_error *e)
 			break;
 	}
 	return 0;
+}
+
+int source_seek(source_reader *r, uint64_t offset, nb_error *e)
+{
+	if (r->codec == CODEC_PLAIN) {
+		r->at = offset;
+		return 0;
+	}
+	/* Ahead and near, reading on is cheaper than beginning anew; ahead at all, where nothing can be skipped. */
+	bool on = offset >= r->at && (offset - r->at < near || !r->framed);
+	if (!on && rewind_packed(r, offset, e) != 0)
+		return -1;
+	return read_up_to(r, offset, e);
 }
 
 /* ---- lines -------------------------------------------------------------------------------------------------- */
@@ -259,6 +319,22 @@ bool source_line(slice *run, slice *ret_line)
 	return true;
 }
 
+/* The rest of a line that was too long: what is behind it stays at the start of buf. */
+static int skip_line(source_reader *r, char *buf, size_t *ret_have, nb_error *e)
+{
+	for (;;) {
+		size_t n;
+		if (source_read(r, buf, walk_size, &n, e) != 0)
+			return -1;
+		const char *end = memchr(buf, '\n', n);
+		*ret_have = end ? n - (size_t)(end + 1 - buf) : 0;
+		if (end != NULL)
+			memmove(buf, end + 1, *ret_have);
+		if (end != NULL || n == 0)
+			return 0;
+	}
+}
+
 int source_walk(source_reader *r, uint64_t offset, source_visit *visit, void *ctx, nb_error *e)
 {
 	NB_OWN_MEM char *buf = malloc(walk_size);
@@ -273,14 +349,15 @@ int source_walk(source_reader *r, uint64_t offset, source_visit *visit, void *ct
 			return -1;
 		size_t have = kept + n;
 		const char *last = memrchr(buf, '\n', have);
-		size_t whole = n == 0 || (last == NULL && have == walk_size) ? have
-			       : last                                        ? (size_t)(last - buf) + 1
-									     : 0;
+		bool too_long = last == NULL && have == walk_size;
+		size_t whole = n == 0 || too_long ? have : last ? (size_t)(last - buf) + 1 : 0;
 		if (whole > 0 && !visit(ctx, (slice){ buf, whole }, r->at - have))
 			return 0;
 		if (n == 0)
 			return 0;
 		kept = have - whole;
 		memmove(buf, buf + whole, kept);
+		if (too_long && skip_line(r, buf, &kept, e) != 0)
+			return -1;
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What changed in a directory of logs since the index was last written, and what to do about it. */
-#include "index.h"
+#include "array.h"
+#include "survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,98 +12,72 @@
 
 enum { settled_days = 8 }; /* longer than any batch job: who began before a rotation has ended */
 
-/* The index's rows and the files that are there, side by side. */
-typedef struct survey {
-	index_root *i;
-	db_file *rows; /* paths owned */
-	size_t count, room;
-	db_file **by_path, **by_inode, **by_head;
-	bool *claimed;     /* the row belongs to a file that is there */
-	source_list found; /* the walk's own list: one root */
-	int rootfd;
-	bool changed, any_dir, no_memory;
-	bool moved; /* more than growth: files came, went, shrank or were replaced */
-	progress *p;
-} survey;
-
-static void forget_rows(survey *s)
+/* Paths are in states; rows have none yet. */
+static bool note_state(survey *s, const char *path, db_file row)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		char *path;
-		memcpy(&path, &s->rows[i].path, sizeof(path));
-		free(path);
-	}
-	s->count = 0;
+	row.path = NULL;
+	if (!states_add(&s->states, path) || array_grow(&s->rows, s->count, &s->room, sizeof(*s->rows)) != 0)
+		return !(s->no_memory = true);
+	s->rows[s->count++] = row;
+	return true;
 }
 
-static void survey_free(survey *s)
+static bool note_dir(void *ctx, const char *path, uint64_t mtime_ns)
 {
-	forget_rows(s);
-	free(s->rows);
-	free(s->by_path);
-	free(s->by_inode);
-	free(s->by_head);
-	free(s->claimed);
-	source_free(&s->found);
-	nb_fd_closep(&s->rootfd);
+	return note_state(ctx, path, (db_file){ .mtime_ns = mtime_ns });
 }
 
-static uint64_t mtime_of(const struct stat *st)
+static bool note_file(void *ctx, const db_file *f)
 {
-	return (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+	return note_state(ctx, f->path, *f);
 }
 
-static bool keep_row(void *ctx, const db_file *f)
+/* A file that only grew is kept in rows, with its new size and time; false for anything more. */
+static bool judge_file(survey *s, db_file f, const state *now, const char *path, size_t *kept)
 {
-	survey *s = ctx;
-	if (s->count == s->room) {
-		size_t room = s->room ? 2 * s->room : 64;
-		db_file *rows = realloc(s->rows, room * sizeof(*rows));
-		if (rows == NULL)
-			return !(s->no_memory = true);
-		s->rows = rows;
-		s->room = room;
-	}
-	s->rows[s->count] = *f;
-	s->rows[s->count].path = strdup(f->path);
-	return !(s->no_memory = s->rows[s->count++].path == NULL);
-}
-
-static bool dir_differs(void *ctx, const char *path, uint64_t mtime_ns)
-{
-	survey *s = ctx;
-	struct stat st;
-	s->any_dir = true;
-	s->changed = fstatat(s->rootfd, path[0] ? path : ".", &st, 0) != 0 || mtime_of(&st) != mtime_ns;
-	return !s->changed;
-}
-
-/* A file that only grew is kept in rows, with its new size and time. */
-static bool file_differs(void *ctx, const db_file *f)
-{
-	survey *s = ctx;
-	struct stat st;
-	bool there = fstatat(s->rootfd, f->path, &st, 0) == 0;
-	s->moved = !there || st.st_ino != f->ino || st.st_dev != f->dev || (uint64_t)st.st_size < f->size;
-	if (s->moved || ((uint64_t)st.st_size == f->size && mtime_of(&st) == f->mtime_ns))
-		return !s->moved;
-	db_file grown = *f;
-	grown.size = (uint64_t)st.st_size;
-	grown.mtime_ns = mtime_of(&st);
+	s->broken = s->broken || f.broken;
+	if (!now->there || now->ino != f.ino || now->dev != f.dev || now->size < f.size)
+		return false;
+	if (now->size == f.size && now->mtime_ns == f.mtime_ns)
+		return true;
+	f.size = now->size;
+	f.mtime_ns = now->mtime_ns;
+	f.path = strdup(path);
+	s->no_memory = s->no_memory || f.path == NULL;
 	s->changed = true;
-	return keep_row(s, &grown);
+	s->rows[(*kept)++] = f;
+	return true;
+}
+
+/* rows: directories and open files as the index has them, beside states; what remains there grew. */
+static void judge_states(survey *s)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		const db_file *row = &s->rows[i];
+		const state *now = &s->states.at[i];
+		bool as_known = row->id == 0 ? now->there && now->mtime_ns == row->mtime_ns
+					     : judge_file(s, *row, now, states_path(&s->states, i), &kept);
+		s->moved = s->moved || !as_known;
+	}
+	s->count = kept;
 }
 
 /* Cheap: the directories, and the files that may grow. */
 static int look(survey *s, bool *ret_changed, nb_error *e)
 {
-	forget_rows(s);
-	s->changed = s->any_dir = false;
-	if (db_dirs(s->i->d, dir_differs, s, e) != 0)
+	survey_forget(s);
+	states_clear(&s->states);
+	s->changed = s->moved = false;
+	if (db_dirs(s->i->d, note_dir, s, e) != 0)
 		return -1;
-	s->moved = !s->any_dir || s->changed; /* no directory at all: an interrupted first time */
-	if (!s->moved && db_files(s->i->d, true, file_differs, s, e) != 0)
+	s->moved = s->count == 0; /* no directory at all: an interrupted first time */
+	if (!s->moved && db_files(s->i->d, DB_OPEN_FILES, note_file, s, e) != 0)
 		return -1;
+	if (!s->no_memory) {
+		states_ask(&s->states, s->rootfd);
+		judge_states(s);
+	}
 	*ret_changed = s->moved || s->changed;
 	return s->no_memory ? nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs") : 0;
 }
@@ -127,79 +102,18 @@ static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error
 	for (size_t n = 0; n < s->count && result == 0; n++) {
 		nb_text t = nb_text_over(path, sizeof(path));
 		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], s->rows[n].path);
+		const source_file tail = {
+			.rel = s->rows[n].path, .dev = s->rows[n].dev, .ino = s->rows[n].ino, .from = s->rows[n].done
+		};
 		result = b != NULL ? index_file(b, path, &s->rows[n], e)
-				   : source_add_file(sources, s->i->root, s->rows[n].path, s->rows[n].done, &index, e);
+				   : source_add_file(sources, s->i->root, &tail, &index, e);
+		s->broken = s->broken || s->rows[n].broken;
 	}
 	if (result == 0 && b != NULL)
 		result = index_flush(b, e) != 0 ? -1 : db_merge(s->i->d, false, e);
 	index_builder_free(&b);
 	*ret_done = result == 0;
 	return result;
-}
-
-/* ---- matching ----------------------------------------------------------------------------------------------- */
-
-static int path_order(const void *a, const void *b)
-{
-	return strcmp((*(db_file *const *)a)->path, (*(db_file *const *)b)->path);
-}
-
-static int inode_order(const void *a, const void *b)
-{
-	const db_file *x = *(db_file *const *)a, *y = *(db_file *const *)b;
-	return x->ino != y->ino ? (x->ino < y->ino ? -1 : 1) : x->dev < y->dev ? -1 : x->dev > y->dev;
-}
-
-static int head_order(const void *a, const void *b)
-{
-	const db_file *x = *(db_file *const *)a, *y = *(db_file *const *)b;
-	return x->head < y->head ? -1 : x->head > y->head;
-}
-
-static int sorted(survey *s, db_file ***ret, int (*order)(const void *, const void *), nb_error *e)
-{
-	*ret = malloc((s->count + 1) * sizeof(**ret));
-	if (*ret == NULL)
-		return nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs");
-	for (size_t i = 0; i < s->count; i++)
-		(*ret)[i] = &s->rows[i];
-	qsort(*ret, s->count, sizeof(**ret), order);
-	return 0;
-}
-
-static db_file *among(survey *s, db_file **list, const db_file *like, int (*order)(const void *, const void *))
-{
-	const db_file *key = like;
-	db_file **at = s->count ? bsearch(&key, list, s->count, sizeof(*list), order) : NULL;
-	return at != NULL && !s->claimed[*at - s->rows] ? *at : NULL;
-}
-
-/* The row of a file: the same inode, whatever it is called now; or the same first line, under another codec or copied.
- * What it says must still be in the file. */
-static db_file *row_for(survey *s, const source_file *file)
-{
-	db_file like = { .path = file->rel, .dev = file->dev, .ino = file->ino };
-	db_file *row = among(s, s->by_inode, &like, inode_order);
-	if (row != NULL && file->size == row->size && file->mtime_ns == row->mtime_ns)
-		return row;
-	if (row == NULL)
-		row = among(s, s->by_path, &like, path_order);
-	like.head = index_head(file->path);
-	if (row != NULL && like.head == row->head && index_tail_fits(file->path, row))
-		return row;
-	row = like.head != 0 ? among(s, s->by_head, &like, head_order) : NULL;
-	return row != NULL && index_tail_fits(file->path, row) ? row : NULL;
-}
-
-/* A live log comes after the rotated ones of its directory, so that starts are seen before their ends. */
-static int log_order(const void *a, const void *b)
-{
-	const source_file *x = *(const source_file *const *)a, *y = *(const source_file *const *)b;
-	size_t n = (size_t)(nb_basename(x->rel) - x->rel), m = (size_t)(nb_basename(y->rel) - y->rel);
-	bool rx = source_is_rotated(x->rel), ry = source_is_rotated(y->rel);
-	if (n == m && memcmp(x->rel, y->rel, n) == 0 && rx != ry)
-		return rx ? -1 : 1;
-	return strcmp(x->rel, y->rel);
 }
 
 /* ---- taking it in ------------------------------------------------------------------------------------------- */
@@ -230,16 +144,20 @@ static int take_for_once(survey *s, const source_file *file, const db_file *row,
 	uint32_t index;
 	if (row != NULL && !nb_streq(row->path, file->rel) && note_moved(s->i, row->id, file->rel, e) != 0)
 		return -1;
+	s->broken = s->broken || (row != NULL && row->broken);
 	if (row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns)
 		return 0;
-	return source_add_file(sources, s->i->root, file->rel, row ? row->done : 0, &index, e);
+	source_file tail = *file;
+	tail.from = row ? row->done : 0;
+	return source_add_file(sources, s->i->root, &tail, &index, e);
 }
 
 static int take_in(survey *s, index_builder *b, const source_file *file, const db_file *row, nb_error *e)
 {
 	db_file f = row ? *row : (db_file){ 0 };
 	bool same = row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns && row->ino == file->ino;
-	bool settled = is_settled(file);
+	bool settled = is_settled(file) && !(same && row->broken);
+	s->broken = s->broken || (same && row->broken);
 	if (same && nb_streq(row->path, file->rel) && row->settled == settled) {
 		progress_add(s->p, file->size);
 		return 0;
@@ -250,7 +168,11 @@ static int take_in(survey *s, index_builder *b, const source_file *file, const d
 	f.size = file->size;
 	f.mtime_ns = file->mtime_ns;
 	f.settled = settled;
-	return same ? db_put_file(s->i->d, &f, e) : index_file(b, file->path, &f, e);
+	if (same)
+		return db_put_file(s->i->d, &f, e);
+	int result = index_file(b, file->path, &f, e);
+	s->broken = s->broken || f.broken;
+	return result;
 }
 
 static int put_dirs(survey *s, nb_error *e)
@@ -268,24 +190,11 @@ static int put_dirs(survey *s, nb_error *e)
 	return 0;
 }
 
-static int compare(survey *s, nb_error *e)
-{
-	if (db_files(s->i->d, false, keep_row, s, e) != 0)
-		return -1;
-	s->claimed = calloc(s->count + 1, sizeof(*s->claimed));
-	if (s->no_memory || s->claimed == NULL)
-		return nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs");
-	return sorted(s, &s->by_path, path_order, e) != 0 || sorted(s, &s->by_inode, inode_order, e) != 0 ||
-			       sorted(s, &s->by_head, head_order, e) != 0
-		       ? -1
-		       : 0;
-}
-
 static int take_all(survey *s, index_builder *b, const source_file **order, source_list *sources, nb_error *e)
 {
 	for (size_t i = 0; i < s->found.count; i++) {
 		const source_file *file = order[i];
-		db_file *row = row_for(s, file);
+		db_file *row = survey_row(s, file);
 		if (row != NULL)
 			s->claimed[row - s->rows] = true;
 		if ((b != NULL ? take_in(s, b, file, row, e) : take_for_once(s, file, row, sources, e)) != 0)
@@ -306,7 +215,7 @@ static int catch_up(survey *s, source_list *sources, const index_options *o, nb_
 	index_builder *b = NULL;
 	uint64_t bytes = 0;
 	if (source_add_root(&s->found, sources->roots[s->i->root], e) != 0 || source_expand(&s->found, 0, e) != 0 ||
-	    compare(s, e) != 0)
+	    survey_compare(s, e) != 0)
 		return -1;
 	NB_OWN_MEM const source_file **order = malloc((s->found.count + 1) * sizeof(*order));
 	if (order == NULL)
@@ -315,7 +224,7 @@ static int catch_up(survey *s, source_list *sources, const index_options *o, nb_
 		order[i] = &s->found.files[i];
 		bytes += s->found.files[i].size;
 	}
-	qsort(order, s->found.count, sizeof(*order), log_order);
+	qsort(order, s->found.count, sizeof(*order), survey_order);
 	if (s->i->write && (db_clear_dirs(s->i->d, e) != 0 || index_builder_new(s->i->d, s->p, &b, e) != 0))
 		return -1;
 	progress_begin(s->p, "indexing", bytes);
@@ -346,7 +255,7 @@ static int take_changes(survey *s, source_list *sources, const index_options *o,
 		return -1;
 	if (!o->force && !s->moved && take_growth(s, sources, &done, e) != 0)
 		return -1;
-	forget_rows(s);
+	survey_forget(s);
 	if (!done && catch_up(s, sources, o, e) != 0)
 		return -1;
 	return !s->i->write ? 0 : db_commit(s->i->d, e) != 0 ? -1 : db_read(s->i->d, e);
@@ -361,7 +270,9 @@ static int refresh(survey *s, source_list *sources, const index_options *o, nb_e
 	/* One read transaction for the whole search: one lock, one state of the index. */
 	if (db_read(s->i->d, e) != 0 || (!o->force && look(s, &changed, e) != 0))
 		return -1;
-	return changed ? take_changes(s, sources, o, e) : 0;
+	if (changed && take_changes(s, sources, o, e) != 0)
+		return -1;
+	return s->broken ? index_scan_broken(s->i, sources, e) : 0;
 }
 
 int index_refresh(index_root *i, source_list *sources, const index_options *o, progress *p, nb_error *e)

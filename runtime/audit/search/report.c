@@ -83,14 +83,15 @@ static void measure(page *p)
 	p->from = WHEN_NEVER;
 	for (size_t i = 0; i < p->f->box_count; i++) {
 		const box *b = &p->f->boxes[i];
-		uint64_t last = b->has_end ? b->end : b->start;
+		uint64_t end = b->has_end ? b->end : b->start;
+		uint64_t first = b->start < end ? b->start : end, last = b->start < end ? end : b->start;
 		if (!b->chosen)
 			continue;
 		output_cells_of(p->f, b, p->q, &cells);
 		p->boxes++;
 		p->open += !b->has_end;
 		p->failed += nb_streq(class_of(b, cells.at[COLUMN_RESULT]), "bad");
-		p->from = b->start < p->from ? b->start : p->from;
+		p->from = first < p->from ? first : p->from;
 		p->to = last > p->to ? last : p->to;
 	}
 	if (p->q->since > p->from)
@@ -124,7 +125,9 @@ static void bar(page *p, const box *b, size_t number, size_t lane)
 {
 	output_cells cells;
 	output_cells_of(p->f, b, p->q, &cells);
-	unsigned x = x_of(p, b->start), width = x_of(p, end_of(p, b)) - x;
+	/* Where a clock was set back, a box ends before it begins. */
+	unsigned from = x_of(p, b->start), to = x_of(p, end_of(p, b));
+	unsigned x = from < to ? from : to, width = from < to ? to - from : from - to;
 	fprintf(p->out,
 		"<a href=\"#b%zu\"><rect class=\"%s\" x=\"%u\" y=\"%zu\" width=\"%u\" height=\"%d\" rx=\"2\"><title>",
 		number, class_of(b, cells.at[COLUMN_RESULT]), x, lane * lane_height, width > 2 ? width : 2,
@@ -211,10 +214,9 @@ static void table(page *p)
 static void event_row(page *p, const box *b, const record *r)
 {
 	static const int fields[] = { FIELD_ACTION, FIELD_HOST, FIELD_UID, FIELD_REASON };
-	pick_hits hits;
+	pick_hits hits PICK_UNCLEARED;
 	char cell[OUTPUT_CELL];
-	if (r->kind == RECORD_START || r->kind == RECORD_END || r->line == NULL ||
-	    !pick_run(&p->q->paths, slice_of(r->line), &hits))
+	if (r->kind == RECORD_START || r->kind == RECORD_END || !pick_run(&p->q->paths, slice_of(r->line), &hits))
 		return;
 	if (p->events++ == 0)
 		fputs("<h2>Events</h2><p>What the logs hold beside starts and ends.</p><div "
@@ -278,14 +280,21 @@ static void write_page(page *p)
 	fputs("</body></html>\n", p->out);
 }
 
-/* The log's own records, and others without a box, are no bar and no row. */
+/* The log's own records, and others without a box, are no bar and no row. Those that were asked for are events. */
 static size_t boxes_only(found *f, size_t n)
 {
-	for (size_t i = 0; i < f->box_count; i++)
-		if (f->boxes[i].chosen && f->boxes[i].id[0] == '\0') {
-			f->boxes[i].chosen = false;
-			n--;
+	for (size_t i = 0; i < f->box_count; i++) {
+		box *b = &f->boxes[i];
+		if (b->id[0] != '\0')
+			continue;
+		record *only = &f->records[b->first - 1];
+		if (!b->chosen) {
+			free(only->line);
+			only->line = NULL;
 		}
+		n -= b->chosen;
+		b->chosen = false;
+	}
 	return n;
 }
 

@@ -18,7 +18,7 @@ typedef struct scan {
 static int judge(const query *q, const criterion *only, slice line, uint32_t file, uint64_t offset, found *f,
 		 nb_error *e)
 {
-	pick_hits hits;
+	pick_hits hits PICK_UNCLEARED;
 	char id[BOX_ID_MAX];
 	if (line.n == 0 || !pick_run(&q->paths, line, &hits))
 		return 0;
@@ -69,7 +69,7 @@ static bool visit_complete(void *ctx, slice run, uint64_t offset)
 {
 	scan *s = ctx;
 	slice rest = run, line;
-	pick_hits hits;
+	pick_hits hits PICK_UNCLEARED;
 	char id[BOX_ID_MAX];
 	progress_add(s->p, run.n);
 	while (!s->failed && source_line(&rest, &line)) {
@@ -90,7 +90,7 @@ static int walk_all(scan *s, const source_list *sources, source_visit *visit, si
 		if (file->from == SOURCE_INDEXED)
 			continue;
 		s->file = (uint32_t)i;
-		bool read = source_open(file->path, &reader, s->e) == 0 &&
+		bool read = source_open_listed(file, &reader, s->e) == 0 &&
 			    source_walk(reader, file->from, visit, s, s->e) == 0;
 		if (s->failed)
 			return -1;

@@ -21,10 +21,19 @@ typedef struct searching {
 	nb_error last; /* about the last file that could not be read */
 } searching;
 
+static void count_unread(searching *s, const index_root *i)
+{
+	s->unread += i->unread;
+	if (i->unread > 0)
+		s->last = i->last;
+}
+
 static void close_roots(searching *s)
 {
-	for (size_t i = 0; i < s->root_count; i++)
+	for (size_t i = 0; i < s->root_count; i++) {
+		count_unread(s, &s->roots[i]);
 		index_close(&s->roots[i]);
+	}
 	free(s->roots);
 }
 
@@ -47,24 +56,28 @@ static int open_roots(searching *s, nb_error *e)
 	return 0;
 }
 
-/* The indexes first: one that no criterion helps with has all its files read after all. */
+/* Do without an index: all its files are read after all. */
+static int leave_index(searching *s, size_t i, nb_error *e)
+{
+	size_t root = s->roots[i].root;
+	index_discard(&s->roots[i]);
+	index_close(&s->roots[i]);
+	s->roots[i] = s->roots[--s->root_count];
+	for (size_t n = 0; n < s->sources->count; n++)
+		if (s->sources->files[n].root == root)
+			s->sources->files[n].from = SOURCE_INDEXED; /* only the tail: the whole comes */
+	return source_expand(s->sources, root, e);
+}
+
+/* The indexes first: one that no criterion helps with, or that can't be read, is left. */
 static int find_all(searching *s, nb_error *e)
 {
 	for (size_t i = 0; i < s->root_count;) {
 		bool driven;
-		if (index_find(&s->roots[i], s->q, s->sources, s->f, &driven, e) != 0)
-			return -1;
-		if (driven) {
+		nb_error why;
+		if (index_find(&s->roots[i], s->q, s->sources, s->f, &driven, &why) == 0 && driven)
 			i++;
-			continue;
-		}
-		size_t root = s->roots[i].root;
-		index_close(&s->roots[i]);
-		s->roots[i] = s->roots[--s->root_count];
-		for (size_t n = 0; n < s->sources->count; n++)
-			if (s->sources->files[n].root == root)
-				s->sources->files[n].from = SOURCE_INDEXED; /* only the tail: the whole comes below */
-		if (source_expand(s->sources, root, e) != 0)
+		else if (leave_index(s, i, e) != 0)
 			return -1;
 	}
 	int result = scan_find(s->q, s->sources, s->f, &s->p, &s->unread, &s->last);
@@ -75,11 +88,13 @@ static int find_all(searching *s, nb_error *e)
 }
 
 /* A box that is in with one record only may meet the other criteria, or have ended, in one that is not in yet. */
-static bool is_incomplete(const box *b, const query *q, bool all_records)
+static bool is_incomplete(const found *f, const box *b, const query *q, bool all_records)
 {
-	if (b->id[0] == '\0' || (b->has_start && b->start > q->until) || (b->has_end && b->end < q->since))
+	if (b->id[0] == '\0')
 		return false;
-	return all_records || !b->has_start || !b->has_end || b->met != query_all(q);
+	if (!b->has_start || !b->has_end)
+		return true;
+	return found_alive(f, b, q) && (all_records || b->met != query_all(q));
 }
 
 static bool any_to_scan(const source_list *sources)
@@ -90,21 +105,45 @@ static bool any_to_scan(const source_list *sources)
 	return false;
 }
 
+/* An index turned out to be damaged when part of the answer was in: everything is read, which completes all. */
+static int without_index(searching *s, size_t i, nb_error *e)
+{
+	size_t ignored = 0;
+	int result = leave_index(s, i, e);
+	while (result == 0 && s->root_count > 0)
+		result = leave_index(s, 0, e);
+	if (result == 0 && scan_complete(s->q, s->sources, s->f, &s->p, &ignored, &s->last) != 0) {
+		*e = s->last;
+		result = -1;
+	}
+	return result;
+}
+
+/* Whoever asks for a box by its id has all records of it from the index. */
+static bool asked_by_id(const query *q)
+{
+	for (size_t i = 0; i < q->count; i++)
+		if (q->criteria[i].key != NULL && q->criteria[i].key->fields[0] == FIELD_BOX)
+			return q->count == 1;
+	return false;
+}
+
 static int complete_all(searching *s, bool all_records, nb_error *e)
 {
 	bool any = false;
 	size_t ignored = 0;
+	nb_error why;
 	if (s->f->complete)
 		return 0;
 	for (size_t b = 0; b < s->f->box_count; b++) {
 		char id[BOX_ID_MAX]; /* the array may move */
-		if (!is_incomplete(&s->f->boxes[b], s->q, all_records))
+		if (!is_incomplete(s->f, &s->f->boxes[b], s->q, all_records))
 			continue;
 		any = true;
 		memcpy(id, s->f->boxes[b].id, sizeof(id));
-		for (size_t i = 0; i < s->root_count; i++)
-			if (index_box(&s->roots[i], s->q, id, s->sources, s->f, e) != 0)
-				return -1;
+		for (size_t i = 0; i < s->root_count && !asked_by_id(s->q); i++)
+			if (index_box(&s->roots[i], s->q, id, s->sources, s->f, &why) != 0)
+				return without_index(s, i, e);
 	}
 	if (!any || !any_to_scan(s->sources))
 		return 0;
@@ -128,7 +167,7 @@ int search_run(const options *o, const query *q, source_list *sources, bool all_
 	if (result != 0)
 		return -1;
 	*ret_n = found_choose(f, q, query_all(q));
-	if (found_load(f, sources, e) != 0)
+	if (found_load(f, sources, &s.unread, &s.last, e) != 0)
 		return -1;
 	if (s.unread == 0)
 		return 0;

@@ -12,7 +12,7 @@
 
 #include "array.h"
 
-enum { depth_max = 16 };
+enum { depth_max = 16, listings_max = 4 };
 
 static int no_memory(nb_error *e)
 {
@@ -47,6 +47,11 @@ static int grow(void *array, size_t count, size_t *room, size_t size, nb_error *
 	return array_grow(array, count, room, size) == 0 ? 0 : no_memory(e);
 }
 
+static uint64_t mtime_of(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 /* root_length: bytes of path that are its root's. */
 static int add_path(source_list *list, size_t root, const char *path, size_t root_length, const struct stat *st,
 		    nb_error *e)
@@ -64,71 +69,97 @@ static int add_path(source_list *list, size_t root, const char *path, size_t roo
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.size = (uint64_t)st->st_size,
-		.mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec,
+		.mtime_ns = mtime_of(st),
 	};
 	return 0;
 }
 
-int source_add_file(source_list *list, size_t root, const char *rel, uint64_t from, uint32_t *ret_index, nb_error *e)
+int source_add_file(source_list *list, size_t root, const source_file *like, uint32_t *ret_index, nb_error *e)
 {
 	char path[8192];
-	struct stat st = { 0 };
+	struct stat st = { .st_dev = like->dev, .st_ino = like->ino };
 	nb_text t = nb_text_over(path, sizeof(path));
-	nb_text_addf(&t, "%s/%s", list->roots[root], rel);
+	nb_text_addf(&t, "%s/%s", list->roots[root], like->rel);
 	if (add_path(list, root, path, strlen(list->roots[root]), &st, e) != 0)
 		return -1;
 	*ret_index = (uint32_t)list->count - 1;
-	list->files[*ret_index].from = from;
+	list->files[*ret_index].from = like->from;
 	return 0;
 }
 
 /* The state before the entries are read: what comes later is seen the next time. */
-static int note_dir(source_list *list, const char *path, size_t root_length, int fd, nb_error *e)
+static int note_dir(source_list *list, const char *path, size_t root_length, const struct stat *st, nb_error *e)
 {
-	struct stat st;
-	if (fstat(fd, &st) != 0)
-		return nb_fail(e, NB_HOST, errno, "cannot look at %s", path);
 	if (grow(&list->dirs, list->dir_count, &list->dir_room, sizeof(*list->dirs), e) != 0)
 		return -1;
 	const char *rel = path + root_length;
 	source_dir *d = &list->dirs[list->dir_count];
-	*d = (source_dir){ .rel = strdup(rel[0] == '/' ? rel + 1 : rel),
-			   .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec };
+	*d = (source_dir){ .rel = strdup(rel[0] == '/' ? rel + 1 : rel), .mtime_ns = mtime_of(st) };
 	if (d->rel == NULL)
 		return no_memory(e);
 	list->dir_count++;
 	return 0;
 }
 
+/* A directory being listed. */
+typedef struct listing {
+	source_list *list;
+	const char *path;
+	size_t root;
+	int depth;
+	bool moved; /* a name led to another file by the time it was looked at */
+} listing;
+
 static int add_dir(source_list *list, const char *path, size_t root, int depth, nb_error *e);
 
-static int add_entry(source_list *list, const char *path, const char *name, size_t root, int depth, nb_error *e)
+static int add_entry(listing *l, const char *path, const struct dirent *entry, nb_error *e)
 {
 	struct stat st;
-	if (lstat(path, &st) != 0)
+	if (lstat(path, &st) != 0) {
+		l->moved = l->moved || errno == ENOENT;
 		return errno == ENOENT ? 0 : nb_fail(e, NB_HOST, errno, "cannot look at %s", path);
+	}
 	if (S_ISDIR(st.st_mode))
-		return depth < depth_max ? add_dir(list, path, root, depth + 1, e) : 0;
-	return S_ISREG(st.st_mode) && source_is_log(name)
-		       ? add_path(list, root, path, strlen(list->roots[root]), &st, e)
-		       : 0;
+		return l->depth < depth_max ? add_dir(l->list, path, l->root, l->depth + 1, e) : 0;
+	if (!S_ISREG(st.st_mode) || !source_is_log(entry->d_name))
+		return 0;
+	l->moved = l->moved || st.st_ino != entry->d_ino;
+	return add_path(l->list, l->root, path, strlen(l->list->roots[l->root]), &st, e);
 }
 
-static int add_dir(source_list *list, const char *path, size_t root, int depth, nb_error *e)
+static int list_entries(listing *l, DIR *dir, nb_error *e)
 {
 	char below[4096];
-	DIR *dir = opendir(path);
-	if (dir == NULL)
-		return nb_fail(e, NB_HOST, errno, "cannot read the directory %s", path);
-	int result = note_dir(list, path, strlen(list->roots[root]), dirfd(dir), e);
+	int result = 0;
 	for (struct dirent *entry; result == 0 && (entry = readdir(dir)) != NULL;) {
 		bool candidate = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN || source_is_log(entry->d_name);
 		if (entry->d_name[0] == '.' || !candidate)
 			continue;
 		nb_text t = nb_text_over(below, sizeof(below));
-		nb_text_addf(&t, "%s/%s", path, entry->d_name);
+		nb_text_addf(&t, "%s/%s", l->path, entry->d_name);
 		if (!t.full)
-			result = add_entry(list, below, entry->d_name, root, depth, e);
+			result = add_entry(l, below, entry, e);
+	}
+	return result;
+}
+
+/* What a rotation does meanwhile must not hide a file: its old name may be gone and the new one not read yet. So a
+ * directory that changed is listed again; a file that is in twice is dropped later. */
+static int add_dir(source_list *list, const char *path, size_t root, int depth, nb_error *e)
+{
+	struct stat before, after;
+	listing l = { .list = list, .path = path, .root = root, .depth = depth };
+	DIR *dir = opendir(path);
+	if (dir == NULL)
+		return nb_fail(e, NB_HOST, errno, "cannot read the directory %s", path);
+	int result = fstat(dirfd(dir), &before) != 0 ? nb_fail(e, NB_HOST, errno, "cannot look at %s", path)
+						     : note_dir(list, path, strlen(list->roots[root]), &before, e);
+	for (int tries = 0; result == 0 && tries < listings_max; tries++, before = after) {
+		l.moved = false;
+		result = list_entries(&l, dir, e);
+		if (fstat(dirfd(dir), &after) != 0 || (!l.moved && mtime_of(&before) == mtime_of(&after)))
+			break;
+		rewinddir(dir);
 	}
 	closedir(dir);
 	return result;

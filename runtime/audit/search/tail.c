@@ -27,7 +27,7 @@ typedef struct following {
 
 static bool met(const options *o, slice line)
 {
-	pick_hits hits;
+	pick_hits hits PICK_UNCLEARED;
 	char text[64];
 	if (!pick_run(&o->q.paths, line, &hits) || query_met(&o->q, &hits) != query_all(&o->q))
 		return false;
@@ -40,7 +40,7 @@ static void print_line(const options *o, const char *line)
 	static const int columns[] = {
 		FIELD_TIME, FIELD_HOST, FIELD_ACTION, FIELD_OUTCOME, FIELD_GLOBAL_JOB, FIELD_BOX
 	};
-	pick_hits hits;
+	pick_hits hits PICK_UNCLEARED;
 	char text[256];
 	if (o->format == OUTPUT_JSONL) {
 		if (isatty(STDOUT_FILENO))

@@ -34,15 +34,29 @@ static void make(term_maker *m, term_memo *memo, size_t key)
 		memo->terms[memo->count++] = posting_hash(key, s);
 }
 
+/* Looks back a little: a run keeps each of its places once anyway; this saves room. */
 static void add_terms(const term_memo *memo, uint64_t *out, size_t *used)
 {
 	for (size_t i = 0; i < memo->count; i++) {
-		size_t j = 0;
+		size_t j = *used > 64 ? *used - 64 : 0;
 		while (j < *used && out[j] != memo->terms[i])
 			j++;
 		if (j == *used && *used < POSTING_RECORD_TERMS)
 			out[(*used)++] = memo->terms[i];
 	}
+}
+
+/* The terms of one value. Compared byte for byte: a job chooses some values, and could have chosen one with the same
+ * checksum as the value before, not to be found. */
+static const term_memo *recall(term_maker *m, term_memo *memo, size_t key, slice raw)
+{
+	if (memo->length == raw.n && memcmp(memo->raw, raw.at, raw.n) == 0)
+		return memo;
+	pick_text(raw, m->text, sizeof(m->text));
+	make(m, memo, key);
+	memo->length = raw.n <= POSTING_MEMO ? (uint16_t)raw.n : 0;
+	memcpy(memo->raw, raw.at, memo->length);
+	return memo;
 }
 
 size_t terms_of(term_maker *m, const pick_hits *hits, uint64_t out[static POSTING_RECORD_TERMS])
@@ -57,14 +71,7 @@ size_t terms_of(term_maker *m, const pick_hits *hits, uint64_t out[static POSTIN
 		else if (hit->field == FIELD_PROC)
 			proc = hit;
 		else if (key != 0 && hit->raw.n > 0) {
-			term_memo *memo = &m->memo[hit->field];
-			uint64_t check = nb_checksum64(hit->raw.at, hit->raw.n) | 1;
-			if (memo->check != check) {
-				pick_text(hit->raw, m->text, sizeof(m->text));
-				make(m, memo, key - 1);
-				memo->check = check;
-			}
-			add_terms(memo, out, &used);
+			add_terms(recall(m, &m->memo[hit->field], key - 1, hit->raw), out, &used);
 		}
 	}
 	if (cluster != NULL && proc != NULL) {

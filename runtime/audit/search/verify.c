@@ -24,7 +24,8 @@ typedef struct verifying {
 	size_t slot_count;
 	check c;
 	progress p;
-	uint64_t records, faults, notes;
+	uint64_t records, faults, notes, unread;
+	nb_error last;       /* about the last file that could not be read */
 	const char *between; /* of JSON's findings */
 	pick_paths paths;
 	witness *witness; /* NULL: no copies to compare with */
@@ -112,7 +113,7 @@ static bool visit_first(void *ctx, slice run, uint64_t offset)
 static void anchor(verifying *v, ends *file, slice line)
 {
 	static const char key[] = "\"chain\":{\"reason\":\"";
-	pick_hits hits;
+	pick_hits hits PICK_UNCLEARED;
 	char reason[32], hex[NB_SHA256_HEX];
 	if (memmem(line.at, line.n, key, sizeof(key) - 1) == NULL || !pick_run(&v->paths, line, &hits))
 		return;
@@ -181,7 +182,7 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 	(void)offset;
 	progress_add(&v->p, run.n);
 	while (source_line(&run, &line)) {
-		check_line(&v->c, line, line.at[line.n] == '\n' && run.at > line.at + line.n);
+		check_line(&v->c, line, run.at > line.at + line.n);
 		if (v->witness != NULL)
 			witness_line(v->witness, w->path, v->c.line, line);
 		if (!v->c.fresh)
@@ -193,17 +194,20 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 	return true;
 }
 
-static int verify_file(verifying *v, size_t i, nb_error *e)
+static void verify_file(verifying *v, size_t i)
 {
 	const char *path = v->o->sources.files[i].path;
+	nb_error why;
 	OWN_READER source_reader *reader = NULL;
 	walking w = { v, &v->files[i], path };
 	check_init(&v->c);
-	if (source_open(path, &reader, e) != 0)
-		return -1;
-	if (source_walk(reader, 0, visit_check, &w, e) != 0) {
-		finding(v, true, path, v->c.line + 1, e->text);
-		return 0;
+	if (source_open_listed(&v->o->sources.files[i], &reader, &v->last) != 0) {
+		v->unread++;
+		return;
+	}
+	if (source_walk(reader, 0, visit_check, &w, &why) != 0) {
+		finding(v, true, path, v->c.line + 1, why.text);
+		return;
 	}
 	check_end(&v->c);
 	if (v->witness != NULL)
@@ -213,7 +217,6 @@ static int verify_file(verifying *v, size_t i, nb_error *e)
 		finding(v, true, path, v->c.fault_line, check_words(v->c.fault));
 	if (v->c.torn > 0)
 		finding(v, false, path, v->c.torn_line, check_words(CHECK_TORN));
-	return 0;
 }
 
 static int read_firsts(verifying *v, nb_error *e)
@@ -225,7 +228,7 @@ static int read_firsts(verifying *v, nb_error *e)
 	for (size_t i = 0; i < s->count; i++) {
 		OWN_READER source_reader *reader = NULL;
 		nb_error later; /* a file that can't be read is told of when it is checked */
-		if (source_open(s->files[i].path, &reader, &later) == 0)
+		if (source_open_listed(&s->files[i], &reader, &later) == 0)
 			source_walk(reader, 0, visit_first, &v->files[i], &later);
 	}
 	return 0;
@@ -241,8 +244,7 @@ static int verify_all(verifying *v, nb_error *e)
 		return -1;
 	progress_begin(&v->p, "verifying", bytes);
 	for (size_t i = 0; i < s->count; i++)
-		if (verify_file(v, i, e) != 0)
-			return -1;
+		verify_file(v, i);
 	progress_end(&v->p);
 	if (v->witness != NULL)
 		witness_end(v->witness);
@@ -276,7 +278,7 @@ static void print_total(const verifying *v, unsigned long long copies)
 		       records == 1 ? "" : "s");
 	if (v->o->against.root_count > 0)
 		printf(json ? ",\"copies\":%llu" : " against %llu copies", copies);
-	printf(json ? "}\n" : ": %s\n", faults ? "NOT all fit" : "all fit");
+	printf(json ? "}\n" : ": %s\n", faults ? "NOT all fit" : v->unread ? "those fit" : "all fit");
 }
 
 int run_verify(options *o, nb_error *e)
@@ -300,5 +302,11 @@ int run_verify(options *o, nb_error *e)
 	if (result != 0)
 		return -1;
 	print_total(&v, copies);
-	return output_done(stdout, e) != 0 ? -1 : v.faults ? 1 : 0;
+	if (output_done(stdout, e) != 0)
+		return -1;
+	if (v.unread == 0)
+		return v.faults ? 1 : 0;
+	*e = v.last;
+	return nb_fail_add(e, "; %llu such file%s not checked", (unsigned long long)v.unread,
+			   v.unread == 1 ? " was" : "s were");
 }

@@ -32,7 +32,8 @@ static bool date(const char *s, size_t n, int64_t *ret_days)
 	if (n < 10 || s[4] != '-' || s[7] != '-')
 		return false;
 	int year = number(s, 4, 2200), month = number(s + 5, 2, 12), day = number(s + 8, 2, 31);
-	if (year < 1970 || month < 1 || day < 1 || day > last[month])
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	if (year < 1970 || month < 1 || day < 1 || day > last[month] || (month == 2 && day == 29 && !leap))
 		return false;
 	*ret_days = days_of(year, month, day);
 	return true;

@@ -183,7 +183,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	return n;
 }
 
-/* A token that was asked for waits until its turn comes; anything else ends what is under way. */
+/* A token that was asked for waits until its turn comes; anything else, or that the keeper says nothing more after it,
+ * ends what is under way. */
 static bool is_token(void)
 {
 	uint8_t type = 0;
@@ -195,9 +196,9 @@ static bool is_token(void)
 static int interrupted(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	exchange *x = context;
-	struct pollfd p = { .fd = NB_COURIER_FD, .events = POLLIN };
+	struct pollfd p = { .fd = NB_COURIER_FD, .events = POLLIN | POLLRDHUP };
 	(void)a, (void)b, (void)c, (void)d;
-	if (!x->agent->interruptible || poll(&p, 1, 0) <= 0 || is_token())
+	if (!x->agent->interruptible || poll(&p, 1, 0) <= 0 || (p.revents == POLLIN && is_token()))
 		return 0;
 	uint64_t now = nb_now_boottime_ns();
 	if (x->interrupted == 0)

@@ -106,6 +106,7 @@ bool secret_try(courier *c, uint32_t index, uint64_t until, bool last, outcome *
 	fetch(c, index, until, o);
 	if (o->fault == FAULT_NONE)
 		return true;
+	life_pause(c, 0); /* the end may be why it failed */
 	remember(s, o);
 	bool again = fault_of(o->fault)->retry;
 	if (again && !last && nb_now_boottime_ns() + FIRST_PAUSE_MS * MS_NS < c->deadline)
@@ -151,7 +152,7 @@ static void refresh(courier *c, uint32_t index)
 	outcome o = { 0 };
 	if (!s->renewable || !renew_lease(c, index, &o))
 		fetch(c, index, try_until(c), &o);
-	if (o.fault == FAULT_NONE || c->over)
+	if (o.fault == FAULT_NONE || !life_pause(c, 0)) /* the end may be why it failed */
 		return;
 	if (c->login_lost && o.fault == FAULT_DENIED) {
 		o.fault = FAULT_LOGIN;

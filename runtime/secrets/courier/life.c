@@ -15,22 +15,21 @@ uint64_t random_below(uint64_t n)
 	return v % n;
 }
 
-/* One word of the keeper: the token it was asked for, or the end. */
+/* All that the keeper has said: the token it was asked for, and perhaps the end. */
 static void hear(courier *c)
 {
 	uint8_t buf[NB_WIRE_MAX];
 	nb_wire_message m;
-	int n = nb_wire_receive(NB_COURIER_FD, buf, &m, NULL);
-	if (n == 0)
-		return;
-	bool token = n > 0 && m.type == NB_WIRE_TOKEN && m.blob.n <= NB_SECRET_TOKEN_MAX;
-	if (token) {
-		memcpy(c->jwt, m.blob.bytes, m.blob.n);
-		c->jwt[m.blob.n] = '\0';
-		c->token_wanted = false;
-		c->token_due = nb_now_boottime_ns();
+	for (int n; !c->over && (n = nb_wire_receive(NB_COURIER_FD, buf, &m, NULL)) != 0;) {
+		bool token = n > 0 && m.type == NB_WIRE_TOKEN && m.blob.n <= NB_SECRET_TOKEN_MAX;
+		if (token) {
+			memcpy(c->jwt, m.blob.bytes, m.blob.n);
+			c->jwt[m.blob.n] = '\0';
+			c->token_wanted = false;
+			c->token_due = nb_now_boottime_ns();
+		}
+		c->over = !token;
 	}
-	c->over = c->over || !token;
 	explicit_bzero(buf, sizeof(buf));
 }
 

@@ -122,10 +122,10 @@ static fault status_fault(long status)
 		long first, last;
 		fault f;
 	} table[] = {
-		{ 200, 200, FAULT_NONE },	 { 204, 204, FAULT_NONE },	    { 300, 399, FAULT_REDIRECT },
-		{ 400, 400, FAULT_BAD_REQUEST }, { 403, 403, FAULT_DENIED },	    { 404, 404, FAULT_MISSING },
-		{ 405, 405, FAULT_METHOD },	 { 412, 412, FAULT_HEADER_RULE },   { 429, 429, FAULT_QUOTA },
-		{ 472, 474, FAULT_STANDBY },	 { 501, 501, FAULT_UNINITIALISED }, { 503, 503, FAULT_SEALED },
+		{ 200, 200, FAULT_NONE },        { 204, 204, FAULT_NONE },          { 300, 399, FAULT_REDIRECT },
+		{ 400, 400, FAULT_BAD_REQUEST }, { 403, 403, FAULT_DENIED },        { 404, 404, FAULT_MISSING },
+		{ 405, 405, FAULT_METHOD },      { 412, 412, FAULT_HEADER_RULE },   { 429, 429, FAULT_QUOTA },
+		{ 472, 474, FAULT_STANDBY },     { 501, 501, FAULT_UNINITIALISED }, { 503, 503, FAULT_SEALED },
 		{ 500, 599, FAULT_SERVER },
 	};
 	for (size_t i = 0; i < NB_COUNT(table); i++)

@@ -85,6 +85,16 @@ def memory_limit_kills_payload_only(shape, uid):
     gone(where)
 
 
+@each([uid for uid in (JOB_UID,) if cgroups.is_v2()])
+def wrapper_that_stays(uid):
+    """HTCondor's leaf, and a site's wrapper that starts nestbox and waits for it: it goes aside with the keeper, and lives on."""
+    where = worker.place('leaf', uid)
+    result = run(['sh', '-c', 'sleep 1000 & "$@"; echo "ended $?"; kill $!; cat /proc/self/cgroup', 'sh', *LIMITED], uid, where)
+    expect_equal(result.code, 0, result.said())
+    expect_text(result.out, f'forked {PIDS - 1}\n', 'ended 1\n', '/keeper\n')
+    gone(where)
+
+
 @each(CASES)
 def processes_stop_at_the_limit(shape, uid):
     where = worker.place(shape, uid)
@@ -159,10 +169,11 @@ def payload_cannot_raise_or_leave(shape, uid):
     process.kill()
 
 
-@each([uid for uid in (JOB_UID, 0) if cgroups.is_v2()])
-def caller_in_once_killed_cgroup(uid):
-    """The kernel's defect of suite kernel: a child cloned into a fresh cgroup from such a caller dies at birth."""
+@each([case for case in ((JOB_UID,), (0,), (0, '-sys_admin')) if cgroups.is_v2()])
+def caller_in_once_killed_cgroup(uid, less=''):
+    """The kernel's defect of suite kernel: a child cloned into a fresh cgroup from such a caller dies at birth. Root without that
+    capability maps the ids of a user namespace's pid 1 before it hears of it."""
     where = worker.place('scope', uid)
     cgroups.write(f'{where.joins[0]}/cgroup.kill', 1)
-    limited(run(LIMITED, uid, where))
+    limited(run((['setpriv', f'--bounding-set={less}', f'--inh-caps={less}'] if less else []) + LIMITED, uid, where))
     gone(where)

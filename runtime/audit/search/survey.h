@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* survey - the files that an index knows, and those that are there: which is which. */
+#pragma once
+
+#include "index.h"
+#include "states.h"
+
+/* The index's rows and the files that are there, side by side. */
+typedef struct survey {
+	index_root *i;
+	db_file *rows; /* paths owned */
+	size_t count, room;
+	db_file **by_path, **by_inode, **by_head;
+	bool *claimed;     /* the row belongs to a file that is there */
+	source_list found; /* the walk's own list: one root */
+	states states;     /* of rows, when looking */
+	int rootfd;
+	bool changed, no_memory;
+	bool broken; /* some file can't be read to its end */
+	bool moved;  /* more than growth: files came, went, shrank or were replaced */
+	progress *p;
+} survey;
+
+void survey_free(survey *s);
+/* Keep a copy of a row; false, and no_memory, when there is no room. A db_visit_file. */
+bool survey_keep(void *ctx, const db_file *f);
+void survey_forget(survey *s);
+/* All rows of the index, in every order that matching needs. */
+int survey_compare(survey *s, nb_error *e);
+/* The row of a file that is there, not claimed yet; NULL: it is new. */
+db_file *survey_row(survey *s, const source_file *file);
+/* The order in which files are taken in; of pointers to them. */
+int survey_order(const void *a, const void *b);
