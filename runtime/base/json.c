@@ -74,6 +74,8 @@ static void add_json_escape(nb_text *t, uint32_t c)
 		nb_text_addf(t, "\\u%04x", c);
 }
 
+enum { LONGEST_ESCAPE = 12 }; /* of a character, \ud83d\ude00 */
+
 bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 {
 	const unsigned char *p = (const unsigned char *)s;

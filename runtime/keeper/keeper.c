@@ -37,8 +37,8 @@ int nb_keep_audit_open(nb_keeper *k, const nb_row *row, nb_error *e)
 	return nb_fail_add(e, " (the policy refuses payloads without a record, %s)", nb_plan_text(p, row->why));
 }
 
-/* head and event, no text longer than `most` (0: as the record allows). A collector has to find room in the line, too.
- */
+/* head and event, no text longer than `most`, escapes included (0: as the record allows). A collector has to find room
+ * in the line, too. */
 static int compose(nb_keeper *k, nb_record_fn *record, size_t most, nb_text *head, nb_text *event, nb_error *e)
 {
 	static const char cut[] = ",\"truncated\":true"; /* into "nestbox", which is the last object and open */

@@ -132,6 +132,29 @@ static void test_cut_table(void **state)
 	}
 }
 
+/* json_most: as much as fits, escapes and quotes included, and the text says that it was cut. */
+static void test_json_most(void **state)
+{
+	(void)state;
+	static const char *const fills[] = { "x", "\x01", "\xff", "\"", "\xf3\xa0\x81\x81", "\xc3\xbc" };
+	for (size_t f = 0; f < NB_COUNT(fills); f++) {
+		char in[4001] = "", out[4096];
+		for (size_t n = 0; n + strlen(fills[f]) < sizeof(in); n += strlen(fills[f]))
+			memcpy(in + n, fills[f], strlen(fills[f]) + 1);
+		nb_text t = nb_text_over(out, sizeof(out));
+		t.json_most = 96;
+		assert_true(nb_text_add_json(&t, in, SIZE_MAX));
+		assert_true(t.cut && !t.full && t.used <= 96 && t.used >= 96 - 24);
+		assert_true(jansson_takes(out + 1, t.used - 2));
+	}
+	char digest[65] = "", out[128];
+	memset(digest, 'a', 64);
+	nb_text t = nb_text_over(out, sizeof(out));
+	t.json_most = 96;
+	assert_false(nb_text_add_json(&t, digest, SIZE_MAX));
+	assert_false(t.cut);
+}
+
 /* Into memory of every size: nothing outside, and full says that the quote at the end is missing. */
 static void test_json_bounds(void **state)
 {
