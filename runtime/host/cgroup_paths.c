@@ -49,15 +49,24 @@ ssize_t nb_cgroup_piece(const char *path, char *list, size_t size)
 	return end != NULL ? end + 1 - list : n;
 }
 
+/* There a path is told from the hierarchy's own root, and means one directory alone. */
+static bool in_first_namespace(void)
+{
+	enum { FIRST = 0xEFFFFFFB }; /* include/linux/proc_ns.h, PROC_CGROUP_INIT_INO */
+	struct stat st;
+	return stat("/proc/self/ns/cgroup", &st) == 0 && st.st_ino == FIRST;
+}
+
 bool nb_cgroup_find_own(const char *mount, const char *path, pid_t pid, char out[NB_FACT_PATH])
 {
 	struct stat st;
 	if (path[0] != '/' || nb_starts_with(path, "/.."))
 		return false;
 	for (const char *p = path; p != NULL; p = strchr(p + 1, '/')) {
-		/* A single name, "/init", is in many trees. */
-		bool is_certain = p == path && strchr(p + 1, '/') != NULL;
-		if (join(out, mount, p) && stat(out, &st) == 0 && (is_certain || holds(out, pid)))
+		/* A single name, "/init", is in many trees. Lists of processes are long, and looked at last. */
+		if (!join(out, mount, p) || stat(out, &st) != 0)
+			continue;
+		if ((p == path && (strchr(p + 1, '/') != NULL || in_first_namespace())) || holds(out, pid))
 			return true;
 	}
 	return join(out, mount, "/") && holds(out, pid);

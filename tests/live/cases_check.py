@@ -27,8 +27,8 @@ def mounted(target, *options):
 
 @contextlib.contextmanager
 def world(live, identity=True, cgroups=None):
-    """A directory for the case; /run/nestbox of our own. cgroups: the whole of /sys/fs/cgroup, for every hierarchy
-    these directories; None: the worker's own."""
+    """A directory for the case; /run/nestbox of our own. cgroups: the whole of /sys/fs/cgroup, in every hierarchy
+    these directories below our own; None: the worker's own."""
     top = live.path("check-" + uuid.uuid4().hex[:8])
     os.makedirs("/run/nestbox", exist_ok=True)
     os.makedirs(top + "/log")
@@ -42,9 +42,9 @@ def world(live, identity=True, cgroups=None):
         if cgroups is not None:
             stack.enter_context(mounted("/sys/fs/cgroup", "-o", "mode=755"))
             with open("/proc/self/cgroup", encoding="ascii") as stream:
-                for controllers in {line.split(":")[1] for line in stream}:
+                for _, controllers, path in (line.rstrip("\n").split(":", 2) for line in stream):
                     for name in cgroups:
-                        os.makedirs(f"/sys/fs/cgroup/{controllers}/{name}", exist_ok=True)
+                        os.makedirs(f"/sys/fs/cgroup/{controllers}{path}/{name}", exist_ok=True)
         yield top
 
 

@@ -202,7 +202,7 @@ def case_deep_working_directory(live):
     os.makedirs(place)
     for folder, _, _ in os.walk(top):
         os.chown(folder, live.caller.payload_uid, -1)
-    ended(live.run("exec", "--scratch", top, "/", "/bin/pwd", cwd=place), 0, place)
+    ended(live.run("exec", "--job-dir", top, "/", "/bin/pwd", cwd=place), 0, place)
     if live.caller.is_root:
         return
     env = {**live.env, "_CONDOR_SCRATCH_DIR": top}
