@@ -2,7 +2,6 @@
 """`nestbox metrics`: what it says of running boxes and of the logs, in both formats, read by a strict parser, by promtool and by
 node_exporter."""
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -112,31 +111,40 @@ def debian(package, name):
     return os.path.join(done.stdout.strip(), "usr/bin", name)
 
 
+# Holds a lock on each file that it is given, until its input ends.
+KEEPER = """import fcntl, sys
+files = [open(name, "r+") for name in sys.argv[1:]]
+for file in files: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("locked", flush=True)
+sys.stdin.read()"""
+
+
 @contextlib.contextmanager
 def many_entries(live, count):
-    """Files of running boxes in the registry; their keeper is this process, which holds the locks."""
+    """Files of running boxes in the registry; a process of their user holds the locks, as their keepers would."""
     uid = 0 if live.caller.is_root else live.caller.payload_uid
     place = f"/run/nestbox/boxes/{uid}" if os.path.isdir("/run/nestbox/boxes") or uid == 0 else f"/tmp/nestbox-{uid}"
     os.makedirs(place, mode=0o700, exist_ok=True)
     os.chown(place, uid, uid)
-    kept = []
-    try:
-        for number in range(count):
-            name = os.path.join(place, "01a1fe00-0000-7000-8000-" + uuid.uuid4().hex[:12])
-            stream = open(name + ".new", "w", encoding="utf-8")  # as a keeper does it: boxes of others may be sweeping
-            kept.append((stream, name))
-            os.chown(name + ".new", uid, uid)
+    names = [os.path.join(place, "01a1fe00-0000-7000-8000-" + uuid.uuid4().hex[:12]) for _ in range(count)]
+    fresh = [name + ".new" for name in names]  # as a keeper does it: boxes of others may be sweeping
+    for number, name in enumerate(names):
+        with open(fresh[number], "w", encoding="utf-8") as stream:
+            os.chown(stream.name, uid, uid)
             json.dump({"schema_version": 1, "id": os.path.basename(name), "init": 1, "uid": uid, "started_ns": 1,
                        "memory": (number + 1) << 20, "milli_cpus": 1000, "pids": number + 1, "profile": "nested",
                        "slot": f'slot1_{number}"}} evil 1\n', "command": "x"}, stream, separators=(",", ":"))
-            stream.flush()
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rename(name + ".new", name)
-        yield [os.path.basename(name) for _, name in kept]
+    keeper = subprocess.Popen([*live.caller.prefix, "/usr/bin/python3", "-c", KEEPER, *fresh], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        require(keeper.stdout.readline() == b"locked\n", "no locks")
+        for number, name in enumerate(names):
+            os.rename(fresh[number], name)
+        yield [os.path.basename(name) for name in names]
     finally:
-        for stream, name in kept:
-            os.unlink(name)
-            stream.close()
+        keeper.communicate()
+        for name in (*names, *fresh):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
 
 
 def case_promtool_agrees(live):
