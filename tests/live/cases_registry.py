@@ -91,7 +91,9 @@ def case_memory_of_files_is_told_apart(live):
                 os.fsync(stream.fileno())
                 os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # who reads it now is charged for it
             process, _ = started(live, f"cat /big >{target}; echo up; exec sleep 60", "--memory", "64MiB")
-            box = listed(live, process.pid)[0]
+            deadline = time.monotonic() + 20  # the kernel adds memory.stat up from time to time
+            while (box := listed(live, process.pid)[0])["memory_anon_bytes"] < least and time.monotonic() < deadline:
+                time.sleep(0.2)
             process.terminate()
             process.wait()
             os.unlink(live.image + "/big")
