@@ -38,6 +38,13 @@ def directory():
     return mine
 
 
+def guest():
+    """The directory of the guests' own programs, with the tests that they import, where a VM sees it: this tree may lie in /tmp."""
+    tests = directory() + '/tests'
+    shutil.copytree(os.path.join(SOURCE, 'tests'), tests, symlinks=True, ignore=shutil.ignore_patterns('.cache', '__pycache__'))
+    return tests + '/vm/guest'
+
+
 def condor():
     """What a guest needs to start pools of tests/condor, as its environment."""
     sys.path.insert(0, os.path.join(SOURCE, 'tests/condor'))
