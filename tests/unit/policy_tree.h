@@ -59,10 +59,11 @@ static inline void fell(tree *t)
 	char command[64];
 	nb_draft_free(&t->d);
 	static const char *const names[] = { "policy.json",      "policy.d/10.json", "policy.d/20.json",
-					     "worker.d/10.json", "seccomp.json",     "policy.d",
-					     "worker.d",         "policy.d/README",  "" };
+					     "policy.d/README",  "worker.d/10.json", "seccomp.json",
+					     "policy.d",         "worker.d",         "" };
 	for (size_t i = 0; i < NB_COUNT(names); i++) {
 		snprintf(command, sizeof(command), "%s/%s", t->dir, names[i]);
 		remove(command);
 	}
+	assert_int_not_equal(access(t->dir, F_OK), 0);
 }
