@@ -24,17 +24,16 @@ void nb_life_limit(nb_life *life, const char *name, const char *value)
 	life->limit_count++;
 }
 
-void nb_record_host(nb_members *top, const nb_life *life)
+void nb_record_host(nb_members *top, const nb_host *h, uint64_t pid_ns)
 {
-	const nb_host *h = life->plan->host;
 	nb_members m = nb_object_in(top, "host");
 	nb_member(&m, "name", h->hostname);
 	nb_member(&m, "id", h->machine_id);
 	nb_members boot = nb_object_in(&m, "boot");
 	nb_member(&boot, "id", h->boot_id);
 	nb_object_end(&boot);
-	if (life->ns[1] != 0)
-		nb_member_id(&m, "pid_ns_ino", life->ns[1]);
+	if (pid_ns != 0)
+		nb_member_id(&m, "pid_ns_ino", pid_ns);
 	nb_object_end(&m);
 }
 

@@ -3,6 +3,7 @@
 
 #include "audit.h"
 #include "members.h"
+#include "record_ids.h"
 
 int nb_audit_aside(nb_sinks *sinks, const nb_aside *a, nb_error *e)
 {
@@ -16,13 +17,7 @@ int nb_audit_aside(nb_sinks *sinks, const nb_aside *a, nb_error *e)
 	nb_members m = nb_object_in(&top, "ecs");
 	nb_member(&m, "version", NB_AUDIT_ECS_VERSION);
 	nb_object_end(&m);
-	m = nb_object_in(&top, "host");
-	nb_member(&m, "name", a->host->hostname);
-	nb_member(&m, "id", a->host->machine_id);
-	nb_members boot = nb_object_in(&m, "boot");
-	nb_member(&boot, "id", a->host->boot_id);
-	nb_object_end(&boot);
-	nb_object_end(&m);
+	nb_record_host(&top, a->host, 0);
 	m = nb_object_in(&top, "user");
 	nb_member_id(&m, "id", a->by);
 	nb_object_end(&m);

@@ -188,7 +188,7 @@ nb_members nb_record_begin(const nb_life *life, uint64_t when, nb_text *head)
 	nb_members ecs = nb_object_in(&top, "ecs");
 	nb_member(&ecs, "version", NB_AUDIT_ECS_VERSION);
 	nb_object_end(&ecs);
-	nb_record_host(&top, life);
+	nb_record_host(&top, life->plan->host, life->ns[1]);
 	nb_record_worker(&top, life);
 	return top;
 }

@@ -14,7 +14,7 @@ void nb_record_ad(nb_members *m, const char *member, const nb_ad *ad, const char
 void nb_record_secrets(nb_members *top, const nb_life *life); /* all of the box; none: nothing */
 /* What every record of a box begins with: @timestamp (ns of CLOCK_REALTIME), ecs, host, and the worker's members. */
 nb_members nb_record_begin(const nb_life *life, uint64_t when, nb_text *head);
-void nb_record_host(nb_members *top, const nb_life *life);
+void nb_record_host(nb_members *top, const nb_host *h, uint64_t pid_ns); /* pid_ns 0: not told */
 void nb_record_user(nb_members *top, const nb_life *life);
 void nb_record_process(nb_members *top, const nb_life *life);
 void nb_record_claimed(nb_members *nestbox, const nb_life *life);

@@ -5,17 +5,6 @@
 #include "members.h"
 #include "record_ids.h"
 
-static void add_host(nb_members *top, const nb_host *h)
-{
-	nb_members m = nb_object_in(top, "host");
-	nb_member(&m, "name", h->hostname);
-	nb_member(&m, "id", h->machine_id);
-	nb_members boot = nb_object_in(&m, "boot");
-	nb_member(&boot, "id", h->boot_id);
-	nb_object_end(&boot);
-	nb_object_end(&m);
-}
-
 uint64_t nb_limit_value(const nb_life *life, nb_end what)
 {
 	const nb_limit_plan *l = &life->plan->limits;
@@ -55,7 +44,7 @@ int nb_record_limit(const nb_life *life, nb_text *head, nb_text *event, nb_error
 	nb_members m = nb_object_in(&top, "ecs");
 	nb_member(&m, "version", NB_AUDIT_ECS_VERSION);
 	nb_object_end(&m);
-	add_host(&top, life->plan->host);
+	nb_record_host(&top, life->plan->host, 0);
 	nb_record_worker(&top, life);
 	nb_record_job(&top, life);
 	m = nb_object_in(&top, "user");

@@ -140,9 +140,6 @@ int main(int argc, char **argv, char **env)
 		if (perform(&o, env, &e) == 0)
 			return 0;
 	}
-	char memory[2 * NB_ERROR_TEXT];
-	nb_text t = nb_text_over(memory, sizeof(memory));
-	nb_text_add_visible(&t, e.text);
-	fprintf(stderr, "nestbox: %s\n", memory);
+	nb_say_error(&e);
 	return NB_EXIT_FAILURE;
 }
