@@ -10,17 +10,17 @@
 
 #include "db_private.h"
 
-enum { version = 2 };
+enum { version = 3 };
 
 static const char schema[] =
 	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, settled INT, broken INT, b BLOB NOT NULL);"
 	/* The times alone, which a search for a span reads of all files. */
 	"CREATE TABLE span(id INTEGER PRIMARY KEY, b BLOB NOT NULL);"
-	/* All columns, so that every search reads these rows from one place. */
-	"CREATE INDEX file_open ON file(id,path,settled,broken,b) WHERE settled = 0;"
+	"CREATE INDEX file_open ON file(id) WHERE settled = 0;"
 	"CREATE INDEX file_broken ON file(id) WHERE broken <> 0;"
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY);"
 	"CREATE TABLE dir(path TEXT PRIMARY KEY, mtime INT) WITHOUT ROWID;"
+	"CREATE TABLE watch(part INTEGER PRIMARY KEY, b BLOB NOT NULL);"
 	"CREATE TABLE life(id INTEGER PRIMARY KEY, start INT, file INT, chunk INT);"
 	"CREATE TABLE run(id INTEGER PRIMARY KEY, postings INT, first INT, sum INT);"
 	"CREATE TABLE blk(k INTEGER PRIMARY KEY, b BLOB);";
@@ -71,6 +71,10 @@ int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
 		[SQL_DROP_SPAN] = "DELETE FROM span WHERE id = ?1",
 		[SQL_DIRS] = "SELECT path,mtime FROM dir",
 		[SQL_PUT_DIR] = "INSERT OR REPLACE INTO dir VALUES(?1,?2)",
+		[SQL_WATCH] = "SELECT part,b FROM watch ORDER BY part",
+		[SQL_WATCH_PART] = "SELECT b FROM watch WHERE part = ?1",
+		[SQL_PUT_WATCH] = "INSERT OR REPLACE INTO watch VALUES(?1,?2)",
+		[SQL_DROP_WATCH] = "DELETE FROM watch WHERE part >= ?1",
 		[SQL_LIVES] = "SELECT id,start,file,chunk FROM life WHERE start <= ?1",
 		[SQL_PUT_LIFE] = "INSERT OR REPLACE INTO life VALUES(?1,?2,?3,?4)",
 		[SQL_DROP_LIFE] = "DELETE FROM life WHERE id = ?1",
@@ -125,20 +129,22 @@ static int open_sql(db *d, bool write, nb_error *e)
 	if (sqlite3_open_v2(d->path, &d->sql, flags, NULL) != SQLITE_OK)
 		return d->sql ? db_fail(d, "open", e) : nb_fail(e, NB_HOST, ENOMEM, "cannot open the index");
 	sqlite3_busy_timeout(d->sql, 10000);
-	/* A rollback journal: nothing to set up or tidy away for the many short readers. */
-	return db_exec(d, "PRAGMA mmap_size=1073741824; PRAGMA synchronous=NORMAL", e);
+	return 0;
 }
+
+/* A rollback journal: nothing to set up or tidy away for the many short readers. */
+#define JOURNAL "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=NORMAL;"
 
 static int make(db *d, nb_error *e)
 {
-	if (db_exec(d, "PRAGMA page_size=4096; PRAGMA journal_mode=TRUNCATE; BEGIN IMMEDIATE", e) != 0)
+	if (db_exec(d, "PRAGMA page_size=4096;" JOURNAL "BEGIN IMMEDIATE", e) != 0)
 		return -1;
 	int now = 0;
 	if (version_of(d, &now) == 0 && now == version) /* another process made it while we waited */
 		return db_exec(d, "COMMIT", e);
-	if (db_exec(d, schema, e) != 0)
+	if (db_exec(d, schema, e) != 0 || db_put_watch(d, e) != 0)
 		return -1;
-	return db_exec(d, "PRAGMA user_version=2; COMMIT", e);
+	return db_exec(d, "PRAGMA user_version=3; COMMIT", e);
 }
 
 /* What is no index of ours is thrown away: there is nothing in it that the logs do not say. */
@@ -151,15 +157,21 @@ static int make_anew(db *d, nb_error *e)
 	return open_sql(d, true, e) != 0 ? -1 : make(d, e);
 }
 
-static int settle_version(db *d, bool write, nb_error *e)
+/* Ends in a read transaction: one lock, and one state of the index for the whole search. */
+static int begin_reading(db *d, bool write, nb_error *e)
 {
 	int now = 0;
+	if (db_read(d, e) != 0)
+		return -1;
 	bool readable = version_of(d, &now) == 0;
 	if (readable && now == version)
 		return 0;
+	db_rollback(d);
 	if (!write)
 		return nb_fail(e, NB_HOST, 0, "the index %s is of another version", d->path);
-	return readable && now == 0 ? make(d, e) : make_anew(d, e);
+	if ((readable && now == 0 ? make(d, e) : make_anew(d, e)) != 0)
+		return -1;
+	return db_read(d, e);
 }
 
 int db_open(const char *path, bool write, db **ret_db, nb_error *e)
@@ -167,9 +179,7 @@ int db_open(const char *path, bool write, db **ret_db, nb_error *e)
 	OWN_DB db *d = calloc(1, sizeof(*d));
 	if (d == NULL || (d->path = strdup(path)) == NULL)
 		return nb_fail(e, NB_HOST, ENOMEM, "cannot open the index");
-	if (open_sql(d, write, e) != 0 || settle_version(d, write, e) != 0)
-		return -1;
-	if (write && db_exec(d, "PRAGMA journal_mode=TRUNCATE", e) != 0)
+	if (open_sql(d, write, e) != 0 || begin_reading(d, write, e) != 0)
 		return -1;
 	*ret_db = d;
 	d = NULL;
@@ -183,12 +193,12 @@ int db_read(db *d, nb_error *e)
 
 int db_begin(db *d, nb_error *e)
 {
-	return db_exec(d, "BEGIN IMMEDIATE", e);
+	return db_exec(d, JOURNAL "BEGIN IMMEDIATE", e);
 }
 
 int db_commit(db *d, nb_error *e)
 {
-	return db_exec(d, "COMMIT", e);
+	return db_put_watch(d, e) != 0 ? -1 : db_exec(d, "COMMIT", e);
 }
 
 void db_rollback(db *d)

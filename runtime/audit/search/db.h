@@ -4,6 +4,7 @@
  *
  * run: a sorted set of postings, never changed. blk: its blocks; k = run << 40 | the first term. file: how far each log
  * file is in, and what was in it. life: boxes that have not ended. dir: the directories as they were when last listed.
+ * watch: of directories and open files what every search compares.
  * Every change is one transaction that holds new runs and the files' new positions together, so that an interruption at
  * any instant leaves an index that is right about what it says it holds.
  */
@@ -32,8 +33,8 @@ typedef struct db_file {
 	bool broken;          /* can't be read from `done` on */
 } db_file;
 
-/* write: create it if need be. A file that is no index, or of another version, is made anew. 0; -1 also when there is
- * none and write is false. Errors: NB_HOST. */
+/* Once it is open, one state of it is read until db_rollback. write: create it if need be. A file that is no index, or
+ * of another version, is made anew. 0; -1 also when there is none and write is false. Errors: NB_HOST. */
 int db_open(const char *path, bool write, db **ret_db, nb_error *e);
 void db_close(db **d);
 /* True once something was found to be damaged: what it says is not to be believed. */
@@ -41,7 +42,7 @@ bool db_damaged(const db *d);
 bool db_unlink(const db *d);
 #define OWN_DB __attribute__((cleanup(db_close)))
 
-int db_read(db *d, nb_error *e);  /* one state for all that is read until db_rollback */
+int db_read(db *d, nb_error *e);  /* one state again, after db_rollback or db_commit */
 int db_begin(db *d, nb_error *e); /* takes the write lock; waits up to 10 s */
 int db_commit(db *d, nb_error *e);
 void db_rollback(db *d);
@@ -62,6 +63,16 @@ typedef bool db_visit_dir(void *ctx, const char *path, uint64_t mtime_ns);
 int db_dirs(db *d, db_visit_dir *visit, void *ctx, nb_error *e);
 int db_clear_dirs(db *d, nb_error *e);
 int db_put_dir(db *d, const char *path, uint64_t mtime_ns, nb_error *e);
+
+/* What the file system is to be asked about: the directories, then the open files, as they were committed. They come in
+ * parts of a few thousand bytes, each of which is entries, an entry being this and then the path with its NUL. */
+typedef struct db_watched {
+	uint64_t dev, ino, size, mtime_ns; /* of a directory mtime_ns alone */
+	uint32_t id;                       /* 0: a directory */
+	uint32_t path;                     /* bytes that follow */
+} db_watched;
+typedef bool db_visit_part(void *ctx, const uint8_t *part, size_t n);
+int db_watch(db *d, db_visit_part *visit, void *ctx, nb_error *e);
 
 /* Boxes begun at or before `until` whose end is not in. */
 typedef bool db_visit_life(void *ctx, const life *one);

@@ -20,6 +20,10 @@ typedef enum db_statement {
 	SQL_DROP_SPAN,
 	SQL_DIRS,
 	SQL_PUT_DIR,
+	SQL_WATCH,
+	SQL_WATCH_PART,
+	SQL_PUT_WATCH,
+	SQL_DROP_WATCH,
 	SQL_LIVES,
 	SQL_PUT_LIFE,
 	SQL_DROP_LIFE,
@@ -47,6 +51,7 @@ int db_fail(db *d, const char *what, nb_error *e);
 int db_fail_damaged(db *d, nb_error *e);
 int db_put_span(db *d, const db_file *f, nb_error *e);
 int db_drop_span(db *d, uint32_t id, nb_error *e);
+int db_put_watch(db *d, nb_error *e);
 int db_exec(db *d, const char *sql, nb_error *e);
 /* The statement, reset and ready for binding; the db owns it. */
 int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e);

@@ -9,6 +9,7 @@
 #include "db.h"
 #include "progress.h"
 #include "query.h"
+#include "watch.h"
 
 enum { INDEX_WORTH = 16 << 20 }; /* logs smaller than this are read; no index is made for them */
 
@@ -17,6 +18,8 @@ typedef struct index_root {
 	size_t root; /* index into the source list */
 	db *d;
 	bool write;
+	watch watch;
+	bool watching; /* what changed is still being asked: index_unchanged */
 	/* What the index says wrongly until someone may write it: files that moved (path) or are gone (NULL). */
 	struct index_moved {
 		uint32_t id;
@@ -39,6 +42,7 @@ typedef struct index_options {
 	bool force;       /* make it however small the logs are */
 	bool big;         /* merge whatever it costs */
 	bool rebuild;
+	bool later; /* use the index as it is where that may be right, and ask index_unchanged afterwards */
 } index_options;
 
 /*
@@ -47,6 +51,9 @@ typedef struct index_options {
  */
 int index_open(source_list *sources, size_t root, const index_options *o, progress *p, index_root *ret_i,
 	       bool *ret_open, nb_error *e);
+/* With `later`: false when the logs are not those that the index told of. What was answered is void then, and the index
+ * is to be closed and opened again without `later`. */
+bool index_unchanged(index_root *i);
 void index_close(index_root *i);
 /* Deletes an index that was found to be damaged, if we may; true when it is gone. It stays open. */
 bool index_discard(index_root *i);

@@ -1,113 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What changed in a directory of logs since the index was last written, and what to do about it. */
-#include "array.h"
 #include "survey.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { settled_days = 8 }; /* longer than any batch job: who began before a rotation has ended */
-
-/* Paths are in states; rows have none yet. */
-static bool note_state(survey *s, const char *path, db_file row)
-{
-	row.path = NULL;
-	if (!states_add(&s->states, path) || array_grow(&s->rows, s->count, &s->room, sizeof(*s->rows)) != 0)
-		return !(s->no_memory = true);
-	s->rows[s->count++] = row;
-	return true;
-}
-
-static bool note_dir(void *ctx, const char *path, uint64_t mtime_ns)
-{
-	return note_state(ctx, path, (db_file){ .mtime_ns = mtime_ns });
-}
-
-static bool note_file(void *ctx, const db_file *f)
-{
-	return note_state(ctx, f->path, *f);
-}
-
-/* A file that only grew is kept in rows, with its new size and time; false for anything more. */
-static bool judge_file(survey *s, db_file f, const state *now, const char *path, size_t *kept)
-{
-	s->broken = s->broken || f.broken;
-	if (!now->there || now->ino != f.ino || now->dev != f.dev || now->size < f.size)
-		return false;
-	if (now->size == f.size && now->mtime_ns == f.mtime_ns)
-		return true;
-	f.size = now->size;
-	f.mtime_ns = now->mtime_ns;
-	f.path = strdup(path);
-	s->no_memory = s->no_memory || f.path == NULL;
-	s->changed = true;
-	s->rows[(*kept)++] = f;
-	return true;
-}
-
-/* rows: directories and open files as the index has them, beside states; what remains there grew. */
-static void judge_states(survey *s)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < s->count; i++) {
-		const db_file *row = &s->rows[i];
-		const state *now = &s->states.at[i];
-		bool as_known = row->id == 0 ? now->there && now->mtime_ns == row->mtime_ns
-					     : judge_file(s, *row, now, states_path(&s->states, i), &kept);
-		s->moved = s->moved || !as_known;
-	}
-	s->count = kept;
-}
-
-/* Cheap: the directories, and the files that may grow. */
-static int look(survey *s, bool *ret_changed, nb_error *e)
-{
-	survey_forget(s);
-	states_clear(&s->states);
-	s->changed = s->moved = false;
-	if (db_dirs(s->i->d, note_dir, s, e) != 0)
-		return -1;
-	s->moved = s->count == 0; /* no directory at all: an interrupted first time */
-	if (!s->moved && db_files(s->i->d, DB_OPEN_FILES, note_file, s, e) != 0)
-		return -1;
-	if (!s->no_memory) {
-		states_ask(&s->states, s->rootfd);
-		judge_states(s);
-	}
-	*ret_changed = s->moved || s->changed;
-	return s->no_memory ? nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs") : 0;
-}
 
 /* Nothing but growth, which is what happens all the time: no need to list the directories. False: it was more after
  * all. */
 static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error *e)
 {
+	watch *w = &s->i->watch;
 	index_builder *b = NULL;
 	uint32_t index;
 	char path[8192];
 	int result = 0;
 	*ret_done = false;
-	for (size_t n = 0; n < s->count; n++) {
+	for (size_t n = 0; n < w->grown_count; n++) {
 		nb_text t = nb_text_over(path, sizeof(path));
-		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], s->rows[n].path);
-		if (t.full || !index_tail_fits(path, &s->rows[n]))
+		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], w->grown[n].path);
+		if (t.full || !index_tail_fits(path, &w->grown[n]))
 			return 0;
 	}
 	if (s->i->write && index_builder_new(s->i->d, s->p, &b, e) != 0)
 		return -1;
-	for (size_t n = 0; n < s->count && result == 0; n++) {
+	for (size_t n = 0; n < w->grown_count && result == 0; n++) {
 		nb_text t = nb_text_over(path, sizeof(path));
-		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], s->rows[n].path);
-		const source_file tail = {
-			.rel = s->rows[n].path, .dev = s->rows[n].dev, .ino = s->rows[n].ino, .from = s->rows[n].done
-		};
-		result = b != NULL ? index_file(b, path, &s->rows[n], e)
+		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], w->grown[n].path);
+		const source_file tail = { .rel = w->grown[n].path,
+					   .dev = w->grown[n].dev,
+					   .ino = w->grown[n].ino,
+					   .from = w->grown[n].done };
+		result = b != NULL ? index_file(b, path, &w->grown[n], e)
 				   : source_add_file(sources, s->i->root, &tail, &index, e);
-		s->broken = s->broken || s->rows[n].broken;
+		s->broken = s->broken || w->grown[n].broken;
 	}
 	if (result == 0 && b != NULL)
 		result = index_flush(b, e) != 0 ? -1 : db_merge(s->i->d, false, e);
@@ -248,39 +176,53 @@ static int become_writer(index_root *i, nb_error *e)
 }
 
 /* By the cheaper way where it does. */
-static int take_changes(survey *s, source_list *sources, const index_options *o, nb_error *e)
+static int take_changes(survey *s, source_list *sources, const index_options *o, watch_verdict verdict, nb_error *e)
 {
-	bool done = false, changed;
-	if (s->i->write && (become_writer(s->i, e) != 0 || (!o->force && look(s, &changed, e) != 0)))
+	bool done = false;
+	index_root *i = s->i;
+	if (i->write && become_writer(i, e) != 0)
 		return -1;
-	if (!o->force && !s->moved && take_growth(s, sources, &done, e) != 0)
+	if (i->write && !o->force &&
+	    (watch_begin(&i->watch, i->d, sources->roots[i->root], e) != 0 || watch_end(&i->watch, &verdict, e) != 0))
 		return -1;
-	survey_forget(s);
+	if (verdict != WATCH_MOVED && take_growth(s, sources, &done, e) != 0)
+		return -1;
+	watch_free(&i->watch);
 	if (!done && catch_up(s, sources, o, e) != 0)
 		return -1;
-	return !s->i->write ? 0 : db_commit(s->i->d, e) != 0 ? -1 : db_read(s->i->d, e);
+	return !i->write ? 0 : db_commit(i->d, e) != 0 ? -1 : db_read(i->d, e);
 }
 
 static int refresh(survey *s, source_list *sources, const index_options *o, nb_error *e)
 {
-	bool changed = true;
-	s->rootfd = open(sources->roots[s->i->root], O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (s->rootfd < 0)
-		return nb_fail(e, NB_HOST, errno, "cannot search %s", sources->roots[s->i->root]);
-	/* One read transaction for the whole search: one lock, one state of the index. */
-	if (db_read(s->i->d, e) != 0 || (!o->force && look(s, &changed, e) != 0))
+	index_root *i = s->i;
+	watch_verdict verdict = WATCH_MOVED;
+	if (!o->force && watch_begin(&i->watch, i->d, sources->roots[i->root], e) != 0)
 		return -1;
-	if (changed && take_changes(s, sources, o, e) != 0)
+	i->watching = !o->force && o->later && watch_can_wait(&i->watch);
+	if (i->watching)
+		return 0;
+	s->broken = i->watch.broken;
+	if (!o->force && watch_end(&i->watch, &verdict, e) != 0)
 		return -1;
-	return s->broken ? index_scan_broken(s->i, sources, e) : 0;
+	if (verdict != WATCH_SAME && take_changes(s, sources, o, verdict, e) != 0)
+		return -1;
+	return s->broken ? index_scan_broken(i, sources, e) : 0;
 }
 
 int index_refresh(index_root *i, source_list *sources, const index_options *o, progress *p, nb_error *e)
 {
-	survey s = { .i = i, .p = p, .rootfd = -1 };
+	survey s = { .i = i, .p = p };
 	int result = refresh(&s, sources, o, e);
 	if (result != 0)
 		db_rollback(i->d);
 	survey_free(&s);
 	return result;
+}
+
+bool index_unchanged(index_root *i)
+{
+	watch_verdict verdict;
+	nb_error e;
+	return !i->watching || (watch_end(&i->watch, &verdict, &e) == 0 && verdict == WATCH_SAME);
 }

@@ -16,6 +16,7 @@ typedef struct searching {
 	found *f;
 	index_root *roots;
 	size_t root_count;
+	bool later; /* the indexes are used as they are; whether the logs are still so is asked meanwhile */
 	progress p;
 	size_t unread;
 	nb_error last; /* about the last file that could not be read */
@@ -35,12 +36,14 @@ static void close_roots(searching *s)
 		index_close(&s->roots[i]);
 	}
 	free(s->roots);
+	s->roots = NULL;
+	s->root_count = 0;
 }
 
 /* Each root through its index, if it has one; the others' files are listed for scanning. */
 static int open_roots(searching *s, nb_error *e)
 {
-	index_options io = { .path = s->o->index };
+	index_options io = { .path = s->o->index, .later = s->later };
 	s->roots = calloc(s->sources->root_count + 1, sizeof(*s->roots));
 	if (s->roots == NULL)
 		return nb_fail(e, NB_HOST, ENOMEM, "cannot search");
@@ -153,17 +156,48 @@ static int complete_all(searching *s, bool all_records, nb_error *e)
 	return -1;
 }
 
+static int answer(searching *s, bool all_records, nb_error *e)
+{
+	if (open_roots(s, e) != 0 || find_all(s, e) != 0)
+		return -1;
+	return complete_all(s, all_records, e);
+}
+
+static bool unchanged(searching *s)
+{
+	bool same = true;
+	for (size_t i = 0; i < s->root_count; i++)
+		same = index_unchanged(&s->roots[i]) && same;
+	return same;
+}
+
+/* The indexes are taken at their word first. Only an answer that lacks nothing, from logs that have not changed since,
+ * counts; else all begins anew, with the indexes brought up to date. */
+static bool answer_quickly(searching *s, bool all_records)
+{
+	nb_error e;
+	int result = answer(s, all_records, &e);
+	bool same = unchanged(s);
+	close_roots(s);
+	if (result == 0 && same && s->unread == 0)
+		return true;
+	found_free(s->f);
+	source_forget(s->sources);
+	s->unread = 0;
+	s->later = false;
+	return false;
+}
+
 int search_run(const options *o, const query *q, source_list *sources, bool all_records, found *f, size_t *ret_n,
 	       nb_error *e)
 {
-	searching s = { .o = o, .q = q, .sources = sources, .f = f };
+	searching s = { .o = o, .q = q, .sources = sources, .f = f, .later = true };
+	int result = 0;
 	s.p.on = !o->no_progress && isatty(STDERR_FILENO);
-	int result = open_roots(&s, e);
-	if (result == 0)
-		result = find_all(&s, e);
-	if (result == 0)
-		result = complete_all(&s, all_records, e);
-	close_roots(&s);
+	if (!answer_quickly(&s, all_records)) {
+		result = answer(&s, all_records, e);
+		close_roots(&s);
+	}
 	if (result != 0)
 		return -1;
 	*ret_n = found_choose(f, q, query_all(q));

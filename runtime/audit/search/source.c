@@ -237,14 +237,20 @@ int source_expand_all(source_list *list, nb_error *e)
 	return 0;
 }
 
-void source_free(source_list *list)
+void source_forget(source_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		free(list->files[i].path);
-	for (size_t i = 0; i < list->root_count; i++)
-		free(list->roots[i]);
 	for (size_t i = 0; i < list->dir_count; i++)
 		free(list->dirs[i].rel);
+	list->count = list->dir_count = 0;
+}
+
+void source_free(source_list *list)
+{
+	source_forget(list);
+	for (size_t i = 0; i < list->root_count; i++)
+		free(list->roots[i]);
 	free(list->dirs);
 	free(list->files);
 	free(list->roots);

@@ -45,6 +45,8 @@ int source_expand(source_list *list, size_t root, nb_error *e);
 int source_expand_all(source_list *list, nb_error *e);
 /* Add one file without looking at it: its path below the root, its inode (0: not known), where to begin scanning. */
 int source_add_file(source_list *list, size_t root, const source_file *like, uint32_t *ret_index, nb_error *e);
+/* All files and directories; the roots remain. */
+void source_forget(source_list *list);
 void source_free(source_list *list);
 /* True for the name of a log file, live, rotated or compressed. */
 bool source_is_log(const char *name);

@@ -5,31 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_row(const db_file *row)
-{
-	char *path;
-	memcpy(&path, &row->path, sizeof(path));
-	free(path);
-}
-
-void survey_forget(survey *s)
-{
-	for (size_t i = 0; i < s->count; i++)
-		free_row(&s->rows[i]);
-	s->count = 0;
-}
-
 void survey_free(survey *s)
 {
-	survey_forget(s);
+	for (size_t i = 0; i < s->count; i++) {
+		char *path;
+		memcpy(&path, &s->rows[i].path, sizeof(path));
+		free(path);
+	}
 	free(s->rows);
 	free(s->by_path);
 	free(s->by_inode);
 	free(s->by_head);
 	free(s->claimed);
 	source_free(&s->found);
-	states_free(&s->states);
-	nb_fd_closep(&s->rootfd);
 }
 
 bool survey_keep(void *ctx, const db_file *f)

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "index.h"
-#include "states.h"
 
 /* The index's rows and the files that are there, side by side. */
 typedef struct survey {
@@ -13,18 +12,14 @@ typedef struct survey {
 	db_file **by_path, **by_inode, **by_head;
 	bool *claimed;     /* the row belongs to a file that is there */
 	source_list found; /* the walk's own list: one root */
-	states states;     /* of rows, when looking */
-	int rootfd;
-	bool changed, no_memory;
+	bool no_memory;
 	bool broken; /* some file can't be read to its end */
-	bool moved;  /* more than growth: files came, went, shrank or were replaced */
 	progress *p;
 } survey;
 
 void survey_free(survey *s);
 /* Keep a copy of a row; false, and no_memory, when there is no room. A db_visit_file. */
 bool survey_keep(void *ctx, const db_file *f);
-void survey_forget(survey *s);
 /* All rows of the index, in every order that matching needs. */
 int survey_compare(survey *s, nb_error *e);
 /* The row of a file that is there, not claimed yet; NULL: it is new. */
