@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index: whatever happens to it or to the logs, the answers are those of reading everything."""
+import json
 import os
 import random
 import shutil
@@ -78,6 +79,55 @@ def case_follows_rotation_compression_and_moves(audit):
     os.rename(os.path.join(audit.logs, "wn000"), os.path.join(audit.logs, "elsewhere"))
     same_answers(audit, "moved")
     assert os.stat(index(audit)).st_size < before * 1.5, "recognised, not taken in again"
+
+
+def unsettled(audit):
+    """The files whose state every search asks for."""
+    out = subprocess.run(["sqlite3", index(audit), "SELECT path FROM file WHERE settled = 0 ORDER BY path"], check=True,
+                         stdout=subprocess.PIPE, text=True).stdout
+    return out.split()
+
+
+def case_a_rotated_file_may_grow_while_a_box_lives_that_began_in_it(audit):
+    audit.generate(2000, 2)
+    rotated = [path for path in audit.files() if ".jsonl." in path]
+    lines = lines_of(rotated[0])
+    told = [json.loads(line) for line in lines]
+    began = {r["nestbox"]["id"] for r in told if r["event"]["action"] == "sandbox-start"}
+    last = max(n for n, r in enumerate(told) if r["event"]["action"] == "sandbox-end" and r["nestbox"]["id"] in began)
+    box = told[last]["nestbox"]["id"]
+    with open(rotated[0], "wb") as out:
+        out.writelines(lines[:last])
+    for path in rotated:
+        os.utime(path, times=(time.time() - 7200,) * 2)
+    audit.run("index")
+    ended = {r["nestbox"]["id"] for r in audit.records() if r["event"]["action"] == "sandbox-end"}
+    quiet = [path for path in rotated[1:]
+             if all(r["nestbox"]["id"] in ended for r in audit.records_of(path) if r["event"]["action"] == "sandbox-start")]
+    kept = unsettled(audit)
+    assert os.path.relpath(rotated[0], audit.logs) in kept, kept
+    assert quiet and not {os.path.relpath(path, audit.logs) for path in quiet} & set(kept), kept
+    append(audit, rotated[0], lines[last:])
+    assert "sandbox-end" in audit.run("find", "--id", box, "--jsonl")
+    # A name that is not a rotated file's any more is a live log's again.
+    os.rename(quiet[0], quiet[0].split(".jsonl.")[0] + "-again.jsonl")
+    same_answers(audit, "renamed", 2)
+    assert any(path.endswith("-again.jsonl") for path in unsettled(audit))
+
+
+def case_a_log_servers_file_of_a_day_is_settled_after_two(audit):
+    audit.generate(2000, 2)
+    for n, path in enumerate(audit.files()):
+        os.rename(path, os.path.join(os.path.dirname(path), f"2026-11-{10 + n}.jsonl"))
+    old, new = audit.files()[0], audit.files()[1]
+    os.utime(old, times=(time.time() - 3 * 86400,) * 2)
+    os.utime(new, times=(time.time() - 1 * 86400,) * 2)
+    audit.run("index")
+    assert os.path.relpath(old, audit.logs) not in unsettled(audit)
+    assert os.path.relpath(new, audit.logs) in unsettled(audit)
+    os.unlink(new)
+    append(audit, old, lines_of(audit.files()[2])[-2:])
+    same_answers(audit, "late records, seen when the directory changed", 2)
 
 
 def case_notices_rewritten_and_deleted_logs(audit):

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What changed in a directory of logs since the index was last written, and what to do about it. */
+#include "settle.h"
 #include "survey.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { settled_days = 8 }; /* longer than any batch job: who began before a rotation has ended */
 
 /* Nothing but growth, which is what happens all the time: no need to list the directories. False: it was more after
  * all. */
@@ -46,13 +45,6 @@ static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error
 
 /* ---- taking it in ------------------------------------------------------------------------------------------- */
 
-static bool is_settled(const source_file *file)
-{
-	uint64_t age = settled_days * 86400ull * 1000000000u;
-	return source_is_packed(file->rel) ||
-	       (source_is_rotated(file->rel) && file->mtime_ns + age < nb_now_realtime_ns());
-}
-
 static int note_moved(index_root *i, uint32_t id, const char *path, nb_error *e)
 {
 	struct index_moved *moved = realloc(i->moved, (i->moved_count + 1) * sizeof(*moved));
@@ -84,9 +76,10 @@ static int take_in(survey *s, index_builder *b, const source_file *file, const d
 {
 	db_file f = row ? *row : (db_file){ 0 };
 	bool same = row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns && row->ino == file->ino;
-	bool settled = is_settled(file) && !(same && row->broken);
+	bool there = same && nb_streq(row->path, file->rel);
+	bool settled = (there && row->settled) || (settle_by_age(file) && !(same && row->broken));
 	s->broken = s->broken || (same && row->broken);
-	if (same && nb_streq(row->path, file->rel) && row->settled == settled) {
+	if (there && row->settled == settled) {
 		progress_add(s->p, file->size);
 		return 0;
 	}
@@ -135,7 +128,7 @@ static int take_all(survey *s, index_builder *b, const source_file **order, sour
 		    0)
 			return -1;
 	}
-	return b != NULL && (index_flush(b, e) != 0 || put_dirs(s, e) != 0) ? -1 : 0;
+	return b != NULL && (index_flush(b, e) != 0 || settle_quiet(s->i->d, e) != 0 || put_dirs(s, e) != 0) ? -1 : 0;
 }
 
 static int catch_up(survey *s, source_list *sources, const index_options *o, nb_error *e)
