@@ -15,7 +15,7 @@ enum { version = 3 };
 static const char schema[] =
 	"CREATE TABLE file(id INTEGER PRIMARY KEY, path TEXT NOT NULL, settled INT, broken INT, b BLOB NOT NULL);"
 	/* The times alone, which a search for a span reads of all files. */
-	"CREATE TABLE span(id INTEGER PRIMARY KEY, b BLOB NOT NULL);"
+	"CREATE TABLE span(part INTEGER PRIMARY KEY, b BLOB NOT NULL);"
 	"CREATE INDEX file_open ON file(id) WHERE settled = 0;"
 	"CREATE INDEX file_broken ON file(id) WHERE broken <> 0;"
 	"CREATE TABLE gone(id INTEGER PRIMARY KEY);"
@@ -66,9 +66,9 @@ int db_prepare(db *d, db_statement which, sqlite3_stmt **ret_s, nb_error *e)
 		[SQL_DROP_FILE] = "DELETE FROM file WHERE id = ?1",
 		[SQL_PUT_GONE] = "INSERT OR REPLACE INTO gone VALUES(?1)",
 		[SQL_GONE] = "SELECT 1 FROM gone WHERE id = ?1",
-		[SQL_SPANS] = "SELECT id,b FROM span",
+		[SQL_SPANS] = "SELECT part,b FROM span ORDER BY part",
+		[SQL_SPAN_PART] = "SELECT b FROM span WHERE part = ?1",
 		[SQL_PUT_SPAN] = "INSERT OR REPLACE INTO span VALUES(?1,?2)",
-		[SQL_DROP_SPAN] = "DELETE FROM span WHERE id = ?1",
 		[SQL_DIRS] = "SELECT path,mtime FROM dir",
 		[SQL_PUT_DIR] = "INSERT OR REPLACE INTO dir VALUES(?1,?2)",
 		[SQL_WATCH] = "SELECT part,b FROM watch ORDER BY part",

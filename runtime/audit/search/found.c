@@ -158,6 +158,15 @@ static bool known(const found *f, const box *b, const record *r)
 	return false;
 }
 
+bool found_holds(const found *f, const char *id, uint32_t file, uint64_t offset)
+{
+	const box *b = found_box(f, id);
+	for (uint32_t i = b != NULL ? b->first : 0; i != 0; i = f->records[i - 1].next)
+		if (f->records[i - 1].file == file && f->records[i - 1].offset == offset)
+			return true;
+	return false;
+}
+
 int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e)
 {
 	char id[BOX_ID_MAX], action[64];

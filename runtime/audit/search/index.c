@@ -14,6 +14,7 @@ static const char beside[] = ".nestbox-index";
 void index_close(index_root *i)
 {
 	watch_free(&i->watch);
+	chunks_free(&i->chunks);
 	db_close(&i->d);
 	for (size_t m = 0; m < i->moved_count; m++)
 		free(i->moved[m].path);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "chunks.h"
 #include "db.h"
 #include "progress.h"
 #include "query.h"
@@ -33,6 +34,7 @@ typedef struct index_root {
 		bool missing;
 	} * known;
 	size_t known_count, known_room;
+	chunks chunks;
 	size_t unread; /* log files that an answer needed and that can't be read */
 	nb_error last; /* about the last of them */
 } index_root;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding lines through the index: which places, then what the lines there say. */
+#include "chunks.h"
 #include "index.h"
-#include "places.h"
 #include "scan.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { line_room = 1 << 15 };
 
 static bool visit_posting(void *ctx, const posting *p)
 {
@@ -86,113 +84,87 @@ static const struct index_known *file_of(index_root *i, uint32_t id, source_list
 	return NULL;
 }
 
-/* ---- reading chunks ----------------------------------------------------------------------------------------- */
+/* ---- reading places ----------------------------------------------------------------------------------------- */
 
 typedef struct reading {
+	index_root *i;
+	source_list *sources;
 	const query *q;
 	const criterion *only;
 	found *f;
-	uint32_t file;
+	const char *box; /* all records of this one are looked for; NULL: whatever meets `only` */
 	source_reader *reader;
-	char *buf;
-	size_t room;
-	bool scan_failed; /* it was not the file */
+	uint64_t open; /* place >> 32 of the file that reader is of, + 1; 0: none */
+	uint32_t file; /* its number in sources */
+	bool readable;
 } reading;
 
-/* Bytes [from, from + n) as far as there are; the buffer grows. */
-static int fill(reading *r, uint64_t from, size_t n, size_t *ret_have, nb_error *e)
+/* The records that are in already need not be read again. */
+static int take_lines(reading *r, const chunk_lines *lines, nb_error *e)
 {
-	size_t have = 0, got = 1;
-	if (n > r->room) {
-		char *buf = realloc(r->buf, n);
-		if (buf == NULL)
-			return places_fail(e);
-		r->buf = buf;
-		r->room = n;
-	}
-	if (source_seek(r->reader, from, e) != 0)
-		return -1;
-	for (; have < n && got > 0; have += got)
-		if (source_read(r->reader, r->buf + have, n - have, &got, e) != 0)
+	slice rest = lines->text, line;
+	if (r->box == NULL)
+		return scan_run(r->q, r->only, lines->text, lines->file, lines->offset, r->f, e);
+	while (scan_next(&rest, r->only->needle, &line)) {
+		uint64_t offset = lines->offset + (uint64_t)(line.at - lines->text.at);
+		if (!found_holds(r->f, r->box, lines->file, offset) &&
+		    scan_run(r->q, r->only, line, lines->file, offset, r->f, e) != 0)
 			return -1;
-	*ret_have = have;
+	}
 	return 0;
 }
 
-/* The lines that begin within chunks [first, last] of a file. */
-static int read_chunks(reading *r, uint32_t first, uint32_t last, nb_error *e)
+/* The file of a place, opened if need be; *ret_readable is false when there is nothing to read there. */
+static int open_place(reading *r, uint64_t place, bool *ret_readable, nb_error *e)
 {
-	uint64_t begin = (uint64_t)first * POSTING_CHUNK, from = begin > 0 ? begin - 1 : 0;
-	size_t want = (size_t)((uint64_t)(last - first + 1) * POSTING_CHUNK + (begin - from)), have = 0;
-	for (size_t more = POSTING_CHUNK / 2;; more = more < line_room ? line_room : SOURCE_LINE_MAX) {
-		if (fill(r, from, want + more, &have, e) != 0)
-			return -1;
-		if (have < want + more || memchr(r->buf + want - 1, '\n', have - want + 1) != NULL ||
-		    more == SOURCE_LINE_MAX)
-			break;
-	}
-	const char *start = r->buf, *limit = r->buf + (have < want ? have : want);
-	if (begin > 0) {
-		const char *newline = memchr(r->buf, '\n', have);
-		if (newline == NULL)
-			return 0;
-		start = newline + 1;
-	}
-	if (start >= limit)
+	bool failed;
+	uint32_t id = (uint32_t)(place >> 32);
+	*ret_readable = r->readable;
+	if (r->open == (uint64_t)id + 1)
 		return 0;
-	/* limit is behind the last byte in which a wanted line may begin. */
-	const char *end = memchr(limit - 1, '\n', have - (size_t)(limit - 1 - r->buf));
-	end = end ? end + 1 : r->buf + have;
-	r->scan_failed = scan_run(r->q, r->only, (slice){ start, (size_t)(end - start) }, r->file,
-				  from + (uint64_t)(start - r->buf), r->f, e) != 0;
-	return r->scan_failed ? -1 : 0;
-}
-
-static void reading_end(reading *r)
-{
 	source_close(&r->reader);
-	free(r->buf);
-	r->buf = NULL;
+	r->open = (uint64_t)id + 1;
+	const struct index_known *known = file_of(r->i, id, r->sources, &failed, e);
+	r->file = known != NULL ? known->file : 0;
+	r->readable = known != NULL && source_open_listed(&r->sources->files[r->file], &r->reader, &r->i->last) == 0;
+	r->i->unread += known != NULL && !r->readable;
+	*ret_readable = r->readable;
+	return failed ? -1 : 0;
 }
 
-/* The file of a place, opened; false when there is nothing to read there. */
-static bool open_place(index_root *i, reading *r, const struct index_known *known, const source_list *sources)
+/* Neighbouring places, from the file. */
+static int read_lines(reading *r, uint64_t first, uint64_t last, nb_error *e)
 {
-	source_close(&r->reader);
-	r->file = known->file;
-	if (source_open_listed(&sources->files[known->file], &r->reader, &i->last) == 0)
-		return true;
-	i->unread++;
-	return false;
+	bool readable;
+	chunk_lines lines = { .first = first, .last = last };
+	if (open_place(r, first, &readable, e) != 0)
+		return -1;
+	if (!readable)
+		return 0;
+	if (chunks_read(r->reader, (uint32_t)first, (uint32_t)last, &lines, &r->i->last) != 0) {
+		/* A file that can't be read is told of in the end. */
+		r->readable = false;
+		r->i->unread++;
+		return 0;
+	}
+	lines.file = r->file;
+	int result = take_lines(r, &lines, e);
+	if (r->box != NULL || !chunks_keep(&r->i->chunks, &lines))
+		free(lines.buf);
+	return result;
 }
 
-/* All places, in order: neighbours in one go. A file that can't be read is told of in the end. */
-static int read_places(index_root *i, reading *r, const places *p, source_list *sources, nb_error *e)
+/* All places, in order: neighbours in one go. */
+static int read_places(reading *r, const places *p, nb_error *e)
 {
 	int result = 0;
-	uint32_t at_file = UINT32_MAX;
-	bool readable = false;
 	for (size_t n = 0, next; n < p->count && result == 0; n = next) {
-		uint32_t file = (uint32_t)(p->at[n] >> 32);
 		for (next = n + 1; next < p->count && p->at[next] == p->at[next - 1] + 1 && next - n < 128;)
 			next++;
-		if (file != at_file) {
-			bool failed;
-			const struct index_known *known = file_of(i, file, sources, &failed, e);
-			readable = known != NULL && open_place(i, r, known, sources);
-			result = failed ? -1 : 0;
-			at_file = file;
-		}
-		if (!readable || read_chunks(r, (uint32_t)p->at[n], (uint32_t)p->at[next - 1], &i->last) == 0)
-			continue;
-		readable = false;
-		i->unread++;
-		if (r->scan_failed) {
-			*e = i->last;
-			result = -1;
-		}
+		const chunk_lines *kept = chunks_find(&r->i->chunks, p->at[n], p->at[next - 1]);
+		result = kept != NULL ? take_lines(r, kept, e) : read_lines(r, p->at[n], p->at[next - 1], e);
 	}
-	reading_end(r);
+	source_close(&r->reader);
 	return result;
 }
 
@@ -221,8 +193,8 @@ int index_find(index_root *i, const query *q, source_list *sources, found *f, bo
 	places_tidy(&best);
 	if (places_narrow(i->d, q, driver->key, &best, e) != 0)
 		return -1;
-	reading r = { .q = q, .only = driver, .f = f };
-	return read_places(i, &r, &best, sources, e);
+	reading r = { .i = i, .sources = sources, .q = q, .only = driver, .f = f };
+	return read_places(&r, &best, e);
 }
 
 int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e)
@@ -241,6 +213,6 @@ int index_box(index_root *i, const query *q, const char *id, source_list *source
 	if (look_up(i, &c, &p, e) != 0)
 		return -1;
 	places_tidy(&p);
-	reading r = { .q = q, .only = &c, .f = f };
-	return read_places(i, &r, &p, sources, e);
+	reading r = { .i = i, .sources = sources, .q = q, .only = &c, .f = f, .box = id };
+	return read_places(&r, &p, e);
 }

@@ -3,6 +3,9 @@
 #include "options.h"
 
 #include <signal.h>
+#include <stdlib.h>
+
+enum { answer_room = 128 << 10 };
 
 static const verb verbs[] = {
 	{ "find", "[OPTION...]", "Which payloads were these? One row a box; exit status 1 when there is none.",
@@ -58,7 +61,8 @@ int main(int argc, char **argv)
 {
 	nb_error e;
 	signal(SIGPIPE, SIG_IGN);
-	setvbuf(stdout, NULL, _IOFBF, 1 << 17); /* answers are long, and flushed where somebody waits */
+	/* Answers are long, and flushed where somebody waits. glibc heeds the size only with a buffer of ours. */
+	setvbuf(stdout, malloc(answer_room), _IOFBF, answer_room);
 	if (argc < 2 || nb_streq(argv[1], "--help") || nb_streq(argv[1], "help")) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? NB_EXIT_FAILURE : 0;

@@ -23,6 +23,14 @@ bool places_add(places *p, uint32_t file, uint32_t chunk)
 	return true;
 }
 
+static bool in_order(const places *p)
+{
+	for (size_t i = 1; i < p->count; i++)
+		if (p->at[i] <= p->at[i - 1])
+			return false;
+	return true;
+}
+
 static int by_number(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
@@ -32,7 +40,7 @@ static int by_number(const void *a, const void *b)
 void places_tidy(places *p)
 {
 	size_t kept = 0;
-	if (p->count == 0)
+	if (in_order(p)) /* as they come from one run, or from runs of which each is of later files */
 		return;
 	qsort(p->at, p->count, sizeof(*p->at), by_number);
 	for (size_t i = 1; i < p->count; i++)
@@ -101,17 +109,9 @@ static void widen(spans *s, const query *q, const search_key *key)
 	}
 }
 
-static bool in_span(const spans *s, uint32_t id)
+static bool in_span(const spans *s, const spanned *f)
 {
-	size_t low = 0, high = s->count;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (s->at[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < s->count && s->at[low].id == id && s->at[low].first <= s->to && s->at[low].last >= s->from;
+	return f->first <= s->to && f->last >= s->from;
 }
 
 static bool note_life(void *ctx, const life *one)
@@ -122,12 +122,15 @@ static bool note_life(void *ctx, const life *one)
 /* Keep the places in files that the span reaches, and the starts of boxes that have not ended. */
 static void keep_spanned(const spans *s, const places *living, places *p)
 {
-	size_t kept = 0, at = 0;
+	size_t kept = 0, at = 0, file = 0;
 	for (size_t n = 0; n < p->count; n++) {
+		uint32_t id = (uint32_t)(p->at[n] >> 32);
 		while (at < living->count && living->at[at] < p->at[n])
 			at++;
+		while (file < s->count && s->at[file].id < id)
+			file++;
 		bool alive = at < living->count && living->at[at] == p->at[n];
-		if (alive || in_span(s, (uint32_t)(p->at[n] >> 32)))
+		if (alive || (file < s->count && s->at[file].id == id && in_span(s, &s->at[file])))
 			p->at[kept++] = p->at[n];
 	}
 	p->count = kept;

@@ -161,7 +161,7 @@ int block_end(block_writer *w, nb_error *e)
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
-static uint64_t unvarint(block_reader *r)
+static inline uint64_t unvarint(block_reader *r)
 {
 	uint64_t v = 0;
 	for (unsigned shift = 0; r->at < r->end && shift < 64; shift += 7) {
@@ -171,6 +171,12 @@ static uint64_t unvarint(block_reader *r)
 			break;
 	}
 	return v;
+}
+
+static inline void skip_varint(block_reader *r)
+{
+	while (r->at < r->end && *r->at++ >= 0x80)
+		;
 }
 
 void block_begin(block_reader *r, uint64_t first_term, const uint8_t *block, size_t n)
@@ -200,4 +206,24 @@ bool block_next(block_reader *r)
 	r->left--;
 	r->now = (posting){ .key = r->term << POSTING_FILE_BITS | r->file, .chunk = r->chunk };
 	return true;
+}
+
+bool block_seek(block_reader *r, uint64_t term)
+{
+	while (r->at < r->end) {
+		block_reader here = *r;
+		uint64_t head = unvarint(r), several = (head & 1) != 0;
+		if (r->term + (head >> 1) >= term) {
+			*r = here;
+			return block_next(r);
+		}
+		r->term += head >> 1;
+		for (uint64_t left = several ? unvarint(r) : 1; left > 0 && r->at < r->end; left--) {
+			bool another_file = (*r->at & 1) != 0;
+			skip_varint(r);
+			if (another_file)
+				skip_varint(r);
+		}
+	}
+	return false;
 }

@@ -94,3 +94,5 @@ typedef struct block_reader {
 void block_begin(block_reader *r, uint64_t first_term, const uint8_t *block, size_t n);
 /* The next posting in r->now; false at the end, or where the block is damaged. */
 bool block_next(block_reader *r);
+/* From the beginning of a block: the first posting of the first term that is not less. False: none in the block. */
+bool block_seek(block_reader *r, uint64_t term);

@@ -5,10 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int judge_by(query *q, record_field field, nb_error *e)
+{
+	return pick_add(&q->judged, field_path(field), field, e);
+}
+
 int query_init(query *q, nb_error *e)
 {
+	static const record_field of_lives[] = { FIELD_BOX, FIELD_ACTION, FIELD_TIME, FIELD_BEGAN };
 	*q = (query){ .until = WHEN_NEVER };
 	pick_init(&q->paths);
+	pick_init(&q->judged);
+	for (size_t i = 0; i < NB_COUNT(of_lives); i++)
+		if (judge_by(q, of_lives[i], e) != 0)
+			return -1;
 	for (int i = 0; i < FIELDS; i++)
 		if (pick_add(&q->paths, field_path((record_field)i), i, e) != 0)
 			return -1;
@@ -45,7 +55,10 @@ int query_add_key(query *q, const search_key *key, const char *asked, nb_error *
 		return -1;
 	key_needle(key->form, c->asked, c->needle);
 	key_term_asked(key->form, c->asked, c->term);
-	return 0;
+	for (size_t i = 0; i < key->count; i++)
+		if (judge_by(q, key->fields[i], e) != 0)
+			return -1;
+	return key->form == FORM_IMAGE ? judge_by(q, FIELD_IMAGE_TAG, e) : 0;
 }
 
 /* "secrets[].name=x": the brackets are for people; arrays are looked through anyway. */
@@ -73,10 +86,10 @@ int query_add_where(query *q, const char *text, nb_error *e)
 	for (int i = 0; i < FIELDS; i++)
 		if (nb_streq(path, field_path((record_field)i))) {
 			c->field = i;
-			return 0;
+			return judge_by(q, (record_field)i, e);
 		}
 	c->field = FIELDS + (int)q->count;
-	return pick_add(&q->paths, path, c->field, e);
+	return pick_add(&q->paths, path, c->field, e) != 0 ? -1 : pick_add(&q->judged, path, c->field, e);
 }
 
 /* ---- a record's values -------------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ typedef struct query {
 	uint64_t since, until; /* both inclusive; 0 and WHEN_NEVER: any time */
 	bool instant;          /* --time */
 	pick_paths paths;      /* FIELDS, then the fields of --where */
+	pick_paths judged;     /* of these what telling boxes, lives and criteria takes */
 } query;
 
 int query_init(query *q, nb_error *e);
@@ -84,10 +85,12 @@ typedef struct found {
 } found;
 
 void found_free(found *f);
-/* Add a record whose hits were picked with q->paths; twice is once. */
+/* Add a record whose hits were picked with q->judged or q->paths; twice is once. */
 int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e);
 /* Was the box alive in the span, as far as the records that are in tell? */
 bool found_alive(const found *f, const box *b, const query *q);
+/* Is the record that begins there in, as one of that box? */
+bool found_holds(const found *f, const char *id, uint32_t file, uint64_t offset);
 /* The box with this id; NULL: none. */
 box *found_box(const found *f, const char *id);
 /* Choose the boxes that meet all criteria in `must` and the span, oldest first; returns how many. */

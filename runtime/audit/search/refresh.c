@@ -72,10 +72,15 @@ static int take_for_once(survey *s, const source_file *file, const db_file *row,
 	return source_add_file(sources, s->i->root, &tail, &index, e);
 }
 
+static bool is_same(const source_file *file, const db_file *row)
+{
+	return row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns && row->ino == file->ino;
+}
+
 static int take_in(survey *s, index_builder *b, const source_file *file, const db_file *row, nb_error *e)
 {
 	db_file f = row ? *row : (db_file){ 0 };
-	bool same = row != NULL && row->size == file->size && row->mtime_ns == file->mtime_ns && row->ino == file->ino;
+	bool same = is_same(file, row);
 	bool there = same && nb_streq(row->path, file->rel);
 	bool settled = (there && row->settled) || (settle_by_age(file) && !(same && row->broken));
 	s->broken = s->broken || (same && row->broken);

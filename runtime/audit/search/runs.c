@@ -291,8 +291,8 @@ int db_merge(db *d, bool big, nb_error *e)
 static bool visit_block(const block_reader *from, uint64_t term, db_visit_posting *visit, void *ctx)
 {
 	block_reader r = *from;
-	while (block_next(&r) && r.term <= term)
-		if (r.term == term && !visit(ctx, &r.now))
+	for (bool more = block_seek(&r, term); more && r.term == term; more = block_next(&r))
+		if (!visit(ctx, &r.now))
 			return false;
 	return true;
 }

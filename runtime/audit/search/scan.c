@@ -20,7 +20,7 @@ static int judge(const query *q, const criterion *only, slice line, uint32_t fil
 {
 	pick_hits hits PICK_UNCLEARED;
 	char id[BOX_ID_MAX];
-	if (line.n == 0 || !pick_run(&q->paths, line, &hits))
+	if (line.n == 0 || !pick_run(&q->judged, line, &hits))
 		return 0;
 	bool wanted = only != NULL
 			      ? criterion_met(only, &hits)
@@ -28,13 +28,18 @@ static int judge(const query *q, const criterion *only, slice line, uint32_t fil
 	return wanted ? found_add(f, q, &hits, line, file, offset, e) : 0;
 }
 
-/* The line around a place in a run. */
-static slice line_at(slice run, const char *place)
+bool scan_next(slice *run, const char *needle, slice *ret_line)
 {
-	const char *before = memrchr(run.at, '\n', (size_t)(place - run.at));
-	const char *start = before ? before + 1 : run.at;
-	const char *end = memchr(place, '\n', run.n - (size_t)(place - run.at));
-	return (slice){ start, (size_t)((end ? end : run.at + run.n) - start) };
+	const char *at = memmem(run->at, run->n, needle, strlen(needle));
+	if (at == NULL)
+		return false;
+	const char *before = memrchr(run->at, '\n', (size_t)(at - run->at));
+	const char *start = before ? before + 1 : run->at;
+	const char *end = memchr(at, '\n', run->n - (size_t)(at - run->at));
+	const char *next = end ? end : run->at + run->n;
+	*ret_line = (slice){ start, (size_t)(next - start) };
+	*run = (slice){ next, run->n - (size_t)(next - run->at) };
+	return true;
 }
 
 int scan_run(const query *q, const criterion *only, slice run, uint32_t file, uint64_t offset, found *f, nb_error *e)
@@ -47,13 +52,9 @@ int scan_run(const query *q, const criterion *only, slice run, uint32_t file, ui
 				return -1;
 		return 0;
 	}
-	for (const char *at; (at = memmem(rest.at, rest.n, only->needle, needle)) != NULL;) {
-		line = line_at(run, at);
+	while (scan_next(&rest, only->needle, &line))
 		if (judge(q, only, line, file, offset + (uint64_t)(line.at - run.at), f, e) != 0)
 			return -1;
-		const char *next = line.at + line.n;
-		rest = (slice){ next, run.n - (size_t)(next - run.at) };
-	}
 	return 0;
 }
 
@@ -74,7 +75,7 @@ static bool visit_complete(void *ctx, slice run, uint64_t offset)
 	progress_add(s->p, run.n);
 	while (!s->failed && source_line(&rest, &line)) {
 		if (!pick_run(&s->id_only, line, &hits) || !record_text(&hits, FIELD_BOX, id, sizeof(id)) ||
-		    found_box(s->f, id) == NULL || !pick_run(&s->q->paths, line, &hits))
+		    found_box(s->f, id) == NULL || !pick_run(&s->q->judged, line, &hits))
 			continue;
 		uint64_t at = offset + (uint64_t)(line.at - run.at);
 		s->failed = found_add(s->f, s->q, &hits, line, s->file, at, s->e) != 0;

@@ -13,3 +13,5 @@ int scan_complete(const query *q, const source_list *sources, found *f, progress
 /* One run of lines, from whatever place: add those that meet the criterion `only`, or, NULL, that can belong to an
  * answer. */
 int scan_run(const query *q, const criterion *only, slice run, uint32_t file, uint64_t offset, found *f, nb_error *e);
+/* The next line of a run that contains the needle, without its newline; false when there is none. */
+bool scan_next(slice *run, const char *needle, slice *ret_line);
