@@ -81,6 +81,30 @@ def case_follows_rotation_compression_and_moves(audit):
     assert os.stat(index(audit)).st_size < before * 1.5, "recognised, not taken in again"
 
 
+def dump(audit):
+    """All that the index says, but for the order of its pages."""
+    return subprocess.run(["sqlite3", index(audit), ".dump"], check=True, stdout=subprocess.PIPE).stdout
+
+
+def case_several_threads_say_what_one_says(audit):
+    audit.generate(8000, 3)
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Skip("one processor: nothing is done side by side")
+    audit.run("index")
+    told = dump(audit)
+    one = min(os.sched_getaffinity(0))
+    subprocess.run(["taskset", "-c", str(one), audit.tool, "index", "--rebuild", "--from", audit.logs], check=True,
+                   env=audit.env, stdout=subprocess.DEVNULL)
+    assert len(told) > 100000 and dump(audit) == told
+    same_answers(audit, "side by side", 2)
+    # A file that can't be read to its end, among others that are.
+    path = audit.files()[0]
+    subprocess.run(["zstd", "-q", "--rm", path], check=True)
+    os.truncate(path + ".zst", os.path.getsize(path + ".zst") - 100)
+    audit.run("index", "--rebuild", status=125)
+    assert path in audit.said, audit.said
+
+
 def unsettled(audit):
     """The files whose state every search asks for."""
     out = subprocess.run(["sqlite3", index(audit), "SELECT path FROM file WHERE settled = 0 ORDER BY path"], check=True,

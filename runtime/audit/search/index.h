@@ -74,11 +74,14 @@ int index_box(index_root *i, const query *q, const char *id, source_list *source
 int index_scan_broken(index_root *i, source_list *sources, nb_error *e);
 /* What changed since: refresh.c */
 int index_refresh(index_root *i, source_list *sources, const index_options *o, progress *p, nb_error *e);
-/* Take in one file from f->done on; f is updated. Calls flush when the postings grow too many. */
+/* Taking files in: all are announced first, with the offset from which on (f->done, 0 of new ones), as several threads
+ * may read them; then each is taken, in that order, and f is updated. `file` outlives the builder. Flushes when the
+ * postings grow too many. */
 typedef struct index_builder index_builder;
 int index_builder_new(db *d, progress *p, index_builder **ret_b, nb_error *e);
 void index_builder_free(index_builder **b);
-int index_file(index_builder *b, const char *path, db_file *f, nb_error *e);
+int index_expect(index_builder *b, const source_file *file, uint64_t from, nb_error *e);
+int index_file(index_builder *b, db_file *f, nb_error *e);
 int index_flush(index_builder *b, nb_error *e);
 /* Checksum of a file's first line; 0: it has none yet. */
 uint64_t index_head(const char *path);

@@ -7,39 +7,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing but growth, which is what happens all the time: no need to list the directories. False: it was more after
- * all. */
-static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error *e)
+/* The new lines of files that grew. Where they can't be written into the index, they get scanned. */
+static int take_tails(survey *s, source_list *tails, source_list *sources, nb_error *e)
 {
 	watch *w = &s->i->watch;
 	index_builder *b = NULL;
 	uint32_t index;
-	char path[8192];
 	int result = 0;
-	*ret_done = false;
-	for (size_t n = 0; n < w->grown_count; n++) {
-		nb_text t = nb_text_over(path, sizeof(path));
-		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], w->grown[n].path);
-		if (t.full || !index_tail_fits(path, &w->grown[n]))
-			return 0;
-	}
 	if (s->i->write && index_builder_new(s->i->d, s->p, &b, e) != 0)
 		return -1;
+	for (size_t n = 0; n < w->grown_count && result == 0; n++)
+		result = b != NULL ? index_expect(b, &tails->files[n], w->grown[n].done, e)
+				   : source_add_file(sources, s->i->root, &tails->files[n], &index, e);
 	for (size_t n = 0; n < w->grown_count && result == 0; n++) {
-		nb_text t = nb_text_over(path, sizeof(path));
-		nb_text_addf(&t, "%s/%s", sources->roots[s->i->root], w->grown[n].path);
-		const source_file tail = { .rel = w->grown[n].path,
-					   .dev = w->grown[n].dev,
-					   .ino = w->grown[n].ino,
-					   .from = w->grown[n].done };
-		result = b != NULL ? index_file(b, path, &w->grown[n], e)
-				   : source_add_file(sources, s->i->root, &tail, &index, e);
+		result = b != NULL ? index_file(b, &w->grown[n], e) : 0;
 		s->broken = s->broken || w->grown[n].broken;
 	}
 	if (result == 0 && b != NULL)
 		result = index_flush(b, e) != 0 ? -1 : db_merge(s->i->d, false, e);
 	index_builder_free(&b);
-	*ret_done = result == 0;
+	return result;
+}
+
+/* Nothing but growth, which is what happens all the time: no need to list the directories. False: it was more after
+ * all. */
+static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error *e)
+{
+	watch *w = &s->i->watch;
+	source_list tails = { 0 };
+	uint32_t index;
+	bool fits = true;
+	int result = source_add_root(&tails, sources->roots[s->i->root], e);
+	for (size_t n = 0; n < w->grown_count && result == 0 && fits; n++) {
+		const db_file *f = &w->grown[n];
+		const source_file tail = {
+			.rel = f->path, .dev = f->dev, .ino = f->ino, .size = f->size, .from = f->done
+		};
+		result = source_add_file(&tails, 0, &tail, &index, e);
+		fits = result == 0 && index_tail_fits(tails.files[n].path, f);
+	}
+	*ret_done = fits;
+	if (result == 0 && fits)
+		result = take_tails(s, &tails, sources, e);
+	source_free(&tails);
 	return result;
 }
 
@@ -96,7 +106,7 @@ static int take_in(survey *s, index_builder *b, const source_file *file, const d
 	f.settled = settled;
 	if (same)
 		return db_put_file(s->i->d, &f, e);
-	int result = index_file(b, file->path, &f, e);
+	int result = index_file(b, &f, e);
 	s->broken = s->broken || f.broken;
 	return result;
 }
@@ -116,16 +126,31 @@ static int put_dirs(survey *s, nb_error *e)
 	return 0;
 }
 
-static int take_all(survey *s, index_builder *b, const source_file **order, source_list *sources, nb_error *e)
+/* The rows of the files that are there, in their order; those that are to be read are announced. */
+static int match_all(survey *s, index_builder *b, const source_file **order, const db_file **rows, nb_error *e)
 {
 	for (size_t i = 0; i < s->found.count; i++) {
-		const source_file *file = order[i];
-		db_file *row = survey_row(s, file);
-		if (row != NULL)
-			s->claimed[row - s->rows] = true;
-		if ((b != NULL ? take_in(s, b, file, row, e) : take_for_once(s, file, row, sources, e)) != 0)
+		rows[i] = survey_row(s, order[i]);
+		if (rows[i] != NULL)
+			s->claimed[rows[i] - s->rows] = true;
+		if (b != NULL && !is_same(order[i], rows[i]) &&
+		    index_expect(b, order[i], rows[i] != NULL ? rows[i]->done : 0, e) != 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int take_all(survey *s, index_builder *b, const source_file **order, source_list *sources, nb_error *e)
+{
+	NB_OWN_MEM const db_file **rows = malloc((s->found.count + 1) * sizeof(*rows));
+	if (rows == NULL)
+		return nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs");
+	if (match_all(s, b, order, rows, e) != 0)
+		return -1;
+	for (size_t i = 0; i < s->found.count; i++)
+		if ((b != NULL ? take_in(s, b, order[i], rows[i], e)
+			       : take_for_once(s, order[i], rows[i], sources, e)) != 0)
+			return -1;
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->claimed[i])
 			continue;

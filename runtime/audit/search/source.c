@@ -77,7 +77,7 @@ static int add_path(source_list *list, size_t root, const char *path, size_t roo
 int source_add_file(source_list *list, size_t root, const source_file *like, uint32_t *ret_index, nb_error *e)
 {
 	char path[8192];
-	struct stat st = { .st_dev = like->dev, .st_ino = like->ino };
+	struct stat st = { .st_dev = like->dev, .st_ino = like->ino, .st_size = (off_t)like->size };
 	nb_text t = nb_text_over(path, sizeof(path));
 	nb_text_addf(&t, "%s/%s", list->roots[root], like->rel);
 	if (add_path(list, root, path, strlen(list->roots[root]), &st, e) != 0)
