@@ -55,6 +55,8 @@ typedef struct nb_id_cgroup {
 } nb_id_cgroup;
 
 void nb_id_cgroup_path(nb_span path, nb_id_cgroup *ret);
+/* How much a path tells: containers before a pod, a pod before a task, a task before a mere engine. */
+unsigned nb_id_cgroup_weight(const nb_id_cgroup *c);
 /* The line of /proc/PID/cgroup that tells most. */
 void nb_id_cgroup_file(nb_span text, nb_id_cgroup *ret);
 
@@ -70,10 +72,11 @@ typedef struct nb_id_mounts {
 	nb_span pod, pod_container;
 	nb_span agent, framework, executor, mesos, mesos_parent;
 	nb_span allocation, lxc;
+	nb_span lxc_directory;       /* name of the directory that "/" is in, where LXC keeps its containers */
 	nb_id_cgroup cgroup;         /* of the root of the cgroup mounts: the container's own, whoever reads it */
 	unsigned engine_rank;        /* of the file that told `engine`; from NB_ID_SHARED_RANK on it may be shared */
 	bool kubernetes, mesos_network, apptainer;
-	nb_span root;                /* where on its file system "/" is */
+	nb_span root;                /* where on its file system "/" is; at = NULL: no mounts were captured */
 	bool container_root;         /* "/" is what engines make, not what hosts have */
 	bool machine_root;           /* "/" is a directory of systemd's machines */
 } nb_id_mounts;

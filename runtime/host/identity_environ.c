@@ -4,7 +4,9 @@
 #include <string.h>
 
 /* HTCondor's starter sets these for a job and for nothing else (condor_starter, PublishToEnv). */
-#define JOB_MARKS "_CONDOR_SCRATCH_DIR _CONDOR_JOB_AD _CONDOR_JOB_IWD _CONDOR_WRAPPER_ERROR_FILE"
+#define JOB_MARKS                                                                                                 \
+	"_CONDOR_SCRATCH_DIR _CONDOR_JOB_AD _CONDOR_JOB_IWD _CONDOR_WRAPPER_ERROR_FILE _CONDOR_MACHINE_AD "       \
+	"_CONDOR_CHIRP_CONFIG _CONDOR_SLOT"
 
 /* The first variable whose name is `name`, or ends in it. */
 static nb_span find(nb_span environ, nb_span name, bool as_ending)
