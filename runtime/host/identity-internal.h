@@ -45,6 +45,7 @@ void nb_id_copy(nb_identity *id, nb_id_field to, nb_id_field from);
 
 typedef struct nb_id_cgroup {
 	nb_span id, parent;       /* innermost container, and the one around it */
+	nb_span bare;             /* 64 hex digits inside of `id`, of no engine's form: a cgroup parent's child */
 	nb_span pod, task;
 	const char *runtime;      /* of the innermost container; NULL: not told by the path */
 	const char *orchestrator;
@@ -73,9 +74,11 @@ typedef struct nb_id_mounts {
 	nb_span agent, framework, executor, mesos, mesos_parent;
 	nb_span allocation, lxc;
 	nb_span lxc_directory;       /* name of the directory that "/" is in, where LXC keeps its containers */
+	nb_span bare;                /* as in nb_id_cgroup, of the root of the cgroup mounts */
 	nb_id_cgroup cgroup;         /* of the root of the cgroup mounts: the container's own, whoever reads it */
 	unsigned engine_rank;        /* of the file that told `engine`; from NB_ID_SHARED_RANK on it may be shared */
 	bool kubernetes, mesos_network, apptainer;
+	bool lxc_boot_id;            /* LXC's own boot id is mounted */
 	nb_span root;                /* where on its file system "/" is; at = NULL: no mounts were captured */
 	bool container_root;         /* "/" is what engines make, not what hosts have */
 	bool machine_root;           /* "/" is a directory of systemd's machines */

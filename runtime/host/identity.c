@@ -101,7 +101,10 @@ static bool files_of_crio(const nb_id_evidence *v)
 static void container_of_engine(const nb_id_evidence *v, nb_identity *id)
 {
 	const nb_id_mounts *m = &v->mounts;
-	if (believable(&m->cgroup, m))
+	/* docker --cgroup-parent: the files may be those of the container whose network is shared */
+	if (nb_streq(m->engine_runtime, "docker") && m->bare.at != NULL)
+		container(id, m->bare, "docker", NB_ID_FROM_MOUNTS);
+	else if (believable(&m->cgroup, m))
 		container(id, nb_streq(m->cgroup.runtime, "mesos") && m->mesos.at != NULL ? m->mesos : m->cgroup.id,
 			  m->cgroup.runtime, NB_ID_FROM_MOUNTS);
 	else if (m->engine.at != NULL && !files_of_crio(v))
@@ -121,6 +124,8 @@ static void container_of_engine(const nb_id_evidence *v, nb_identity *id)
 static void runtime_by_manager(const nb_id_evidence *v, nb_identity *id)
 {
 	const nb_span *file = v->in->file;
+	if (v->mounts.lxc_boot_id)
+		nb_id_set(id, NB_ID_RUNTIME, nb_span_of("lxc"), NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_RUNTIME, known_runtime(file[NB_ID_FILE_MANAGER]), NB_ID_FROM_RUN_FILES);
 	nb_id_set(id, NB_ID_RUNTIME, known_runtime(file[NB_ID_FILE_SYSTEMD]), NB_ID_FROM_RUN_FILES);
 	nb_id_source source;
@@ -160,8 +165,9 @@ static void container_by_manager(const nb_id_evidence *v, nb_identity *id)
 /* True where "/" is the image's own directory, whose file system may be mounted anywhere on the host. */
 static bool root_is(const nb_id_mounts *m, nb_span image)
 {
-	nb_span end = { image.at + image.n - m->root.n, m->root.n };
-	return m->root.n > 1 && image.n >= m->root.n && nb_span_same(end, m->root);
+	if (m->root.n <= 1 || image.n < m->root.n)
+		return false;
+	return nb_span_same((nb_span){ image.at + image.n - m->root.n, m->root.n }, m->root);
 }
 
 /* Apptainer has no ids; it shares the host's cgroup and host name. */

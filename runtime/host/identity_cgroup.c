@@ -80,6 +80,7 @@ static void take(const struct row *row, const nb_span capture[static NB_ID_CAPTU
 		case ROLE_ID:
 			c->parent = c->id;
 			c->id = capture[i];
+			c->bare = (nb_span){ 0 };
 			c->depth++;
 			has_id = true;
 			break;
@@ -113,6 +114,9 @@ static size_t take_component(nb_span rest, bool below_kubepods, nb_id_cgroup *c)
 		take(&rows[i], capture, c);
 		return n;
 	}
+	nb_span capture[NB_ID_CAPTURES];
+	if (nb_id_match("%H", rest, capture) > 0)
+		c->bare = capture[0];
 	return 0;
 }
 

@@ -109,6 +109,8 @@ static void special(const mount *mt, nb_id_mounts *m)
 	} else if ((nb_span_is(mt->point, "/dev/.lxd-mounts") || nb_span_is(mt->point, "/dev/.incus-mounts")) &&
 		   nb_id_match_tail("%L", mt->root, c)) {
 		m->lxc = c[0];
+	} else if (nb_span_is(mt->point, "/proc/sys/kernel/random/boot_id")) {
+		m->lxc_boot_id = nb_span_is(mt->root, "/.lxc-boot-id"); /* conf.c: lxc_setup_boot_id */
 	}
 }
 
@@ -153,9 +155,11 @@ static void one_mount(const mount *mt, nb_span sandbox_at, nb_id_mounts *m)
 	if (nb_span_is(mt->type, "cgroup") || nb_span_is(mt->type, "cgroup2")) {
 		nb_id_cgroup c;
 		nb_id_cgroup_path(mt->root, &c);
-		if (nb_span_starts(mt->point, "/sys/fs/cgroup") &&
-		    nb_id_cgroup_weight(&c) > nb_id_cgroup_weight(&m->cgroup))
+		bool own = nb_span_starts(mt->point, "/sys/fs/cgroup");
+		if (own && nb_id_cgroup_weight(&c) > nb_id_cgroup_weight(&m->cgroup))
 			m->cgroup = c;
+		if (own && c.bare.at != NULL)
+			m->bare = c.bare;
 	}
 	special(mt, m);
 }

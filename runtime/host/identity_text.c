@@ -186,7 +186,7 @@ static bool match(const char *p, nb_span s, size_t at, nb_span *capture, size_t 
 size_t nb_id_match(const char *pattern, nb_span text, nb_span capture[static NB_ID_CAPTURES])
 {
 	size_t end = 0;
-	return match(pattern, text, 0, capture, &end) ? end : 0;
+	return text.at != NULL && match(pattern, text, 0, capture, &end) ? end : 0;
 }
 
 bool nb_id_match_tail(const char *pattern, nb_span path, nb_span capture[static NB_ID_CAPTURES])
