@@ -249,7 +249,7 @@ void nb_identity_of(const nb_identity_input *in, nb_identity *ret_id)
 	nb_id_cgroup_file(in->file[NB_ID_FILE_CGROUP1], &first);
 	v.cgroup = own_or_first(&own, &first) ? own : first;
 	v.cgroup.job = own.job;
-	v.env = nb_id_environ_of(in, own.job);
+	v.env = nb_id_environ_of(in, own.job, first.job);
 	nb_id_source source;
 	nb_id_mounts_read(in->file[NB_ID_FILE_MOUNTINFO], nb_id_env(&v.env, "MESOS_SANDBOX", &source), &v.mounts);
 	if (nb_id_environ_contradicts(&v.env, &v.mounts))

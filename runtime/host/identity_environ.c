@@ -34,13 +34,16 @@ static nb_span find_any(nb_span environ, const char *names)
 	return (nb_span){ 0 };
 }
 
-nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup)
+/* The environment, or nothing where it is a job's. */
+static nb_span not_jobs(nb_span environ, bool is_jobs)
 {
-	nb_span own = in->file[NB_ID_FILE_ENVIRON];
-	bool job = in->environ_is_jobs || job_cgroup || find_any(own, JOB_MARKS).at != NULL;
-	if (job)
-		own = (nb_span){ 0 };
-	return (nb_id_environ){ in->file[NB_ID_FILE_ENVIRON1], own };
+	return is_jobs || find_any(environ, JOB_MARKS).at != NULL ? (nb_span){ 0 } : environ;
+}
+
+nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup, bool job_cgroup1)
+{
+	return (nb_id_environ){ not_jobs(in->file[NB_ID_FILE_ENVIRON1], job_cgroup1),
+				not_jobs(in->file[NB_ID_FILE_ENVIRON], in->environ_is_jobs || job_cgroup) };
 }
 
 nb_span nb_id_env(const nb_id_environ *env, const char *names, nb_id_source *ret_source)
