@@ -96,8 +96,8 @@ typedef struct nb_id_environ {
 	nb_span own;        /* at = NULL: not to be had, or a job's */
 } nb_id_environ;
 
-/* job_cgroup, job_cgroup1: the own cgroup, that of process 1, is a job's. Process 1 is the job's own where HTCondor gives
- * each job a PID namespace. */
+/* job_cgroup, job_cgroup1: the own cgroup, that of process 1, is a job's. Process 1 is the job's own where HTCondor
+ * gives each job a PID namespace. */
 nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup, bool job_cgroup1);
 /* First variable of the list ("A B C") that is set and not empty. */
 nb_span nb_id_env(const nb_id_environ *env, const char *names, nb_id_source *ret_source);
