@@ -94,7 +94,8 @@ void nb_identity_of(const nb_identity_input *in, nb_identity *ret_id);
 
 /* Read the input into memory (mountinfo of a usual worker needs 16 KiB, 256 KiB is ample); the spans point into it.
  * from_dir NULL: this worker, as any uid; what may not be read is taken as absent. Otherwise captured files with the
- * names of nb_id_file in that directory: no symbolic link is followed, only regular files are read.
+ * names of nb_id_file in that directory; CR LF ends a line there as LF does. One that is there and can't be read, is a
+ * symbolic link or no regular file, is an error, NB_REQUEST: without it the answer could be another.
  * A file that doesn't fit into what is left of the memory is an error, NB_HOST (NB_REQUEST with from_dir). */
 int nb_identity_gather(const char *from_dir, char *memory, size_t size, nb_identity_input *ret_in, nb_error *e);
 

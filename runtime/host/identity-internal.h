@@ -45,6 +45,7 @@ void nb_id_copy(nb_identity *id, nb_id_field to, nb_id_field from);
 
 typedef struct nb_id_cgroup {
 	nb_span id, parent;       /* innermost container, and the one around it */
+	nb_span bare;             /* 64 hex digits inside of `id`, of no engine's form: a cgroup parent's child */
 	nb_span pod, task;
 	const char *runtime;      /* of the innermost container; NULL: not told by the path */
 	const char *orchestrator;
@@ -55,6 +56,8 @@ typedef struct nb_id_cgroup {
 } nb_id_cgroup;
 
 void nb_id_cgroup_path(nb_span path, nb_id_cgroup *ret);
+/* How much a path tells: containers before a pod, a pod before a task, a task before a mere engine. */
+unsigned nb_id_cgroup_weight(const nb_id_cgroup *c);
 /* The line of /proc/PID/cgroup that tells most. */
 void nb_id_cgroup_file(nb_span text, nb_id_cgroup *ret);
 
@@ -70,10 +73,13 @@ typedef struct nb_id_mounts {
 	nb_span pod, pod_container;
 	nb_span agent, framework, executor, mesos, mesos_parent;
 	nb_span allocation, lxc;
+	nb_span lxc_directory;       /* name of the directory that "/" is in, where LXC keeps its containers */
+	nb_span bare;                /* as in nb_id_cgroup, of the root of the cgroup mounts */
 	nb_id_cgroup cgroup;         /* of the root of the cgroup mounts: the container's own, whoever reads it */
 	unsigned engine_rank;        /* of the file that told `engine`; from NB_ID_SHARED_RANK on it may be shared */
 	bool kubernetes, mesos_network, apptainer;
-	nb_span root;                /* where on its file system "/" is */
+	bool lxc_boot_id;            /* LXC's own boot id is mounted */
+	nb_span root;                /* where on its file system "/" is; at = NULL: no mounts were captured */
 	bool container_root;         /* "/" is what engines make, not what hosts have */
 	bool machine_root;           /* "/" is a directory of systemd's machines */
 } nb_id_mounts;
@@ -86,11 +92,13 @@ bool nb_id_mesos_path(nb_span path, nb_id_mounts *m);
 /* ---- environment (identity_environ.c) ------------------------------------------------------------------------ */
 
 typedef struct nb_id_environ {
-	nb_span entrypoint; /* at = NULL: not to be had */
+	nb_span entrypoint; /* at = NULL: not to be had, or a job's */
 	nb_span own;        /* at = NULL: not to be had, or a job's */
 } nb_id_environ;
 
-nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup);
+/* job_cgroup, job_cgroup1: the own cgroup, that of process 1, is a job's. Process 1 is the job's own where HTCondor
+ * gives each job a PID namespace. */
+nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup, bool job_cgroup1);
 /* First variable of the list ("A B C") that is set and not empty. */
 nb_span nb_id_env(const nb_id_environ *env, const char *names, nb_id_source *ret_source);
 /* Any variable whose name ends in `suffix`. */

@@ -64,7 +64,11 @@ static const struct row {
 	{ "nomad.slice/%U.%A.scope", { ROLE_TASK }, "nomad", "nomad" },
 	{ "nomad/share/%U.%A", { ROLE_TASK }, "nomad", "nomad" },
 	{ "nomad/reserve/%U.%A", { ROLE_TASK }, "nomad", "nomad" },
-	{ "nomad/%U", { ROLE_TASK }, "nomad", "nomad" },
+	{ "nomad/%U.%A", { ROLE_TASK }, "nomad", "nomad" },
+	/* before 1.7 on v1: the UUID is the executor's own, made anew at each start; with reserved cores the cpuset
+	 * tells */
+	{ "nomad/reserved/%U-%A", { ROLE_TASK }, "nomad", "nomad" },
+	{ "nomad/%U", { ROLE_NONE }, "nomad", "nomad" },
 	{ "nomad.slice", { ROLE_NONE }, NULL, "nomad" },
 };
 
@@ -76,6 +80,7 @@ static void take(const struct row *row, const nb_span capture[static NB_ID_CAPTU
 		case ROLE_ID:
 			c->parent = c->id;
 			c->id = capture[i];
+			c->bare = (nb_span){ 0 };
 			c->depth++;
 			has_id = true;
 			break;
@@ -109,7 +114,16 @@ static size_t take_component(nb_span rest, bool below_kubepods, nb_id_cgroup *c)
 		take(&rows[i], capture, c);
 		return n;
 	}
+	nb_span capture[NB_ID_CAPTURES];
+	if (nb_id_match("%H", rest, capture) > 0)
+		c->bare = capture[0];
 	return 0;
+}
+
+/* Seen from inside a cgroup namespace, what is not below the namespace's root begins with "/..": another's. */
+static bool outside(nb_span path)
+{
+	return !nb_span_starts(path, "/") || nb_span_is(path, "/..") || nb_span_starts(path, "/../");
 }
 
 void nb_id_cgroup_path(nb_span path, nb_id_cgroup *ret)
@@ -130,13 +144,13 @@ void nb_id_cgroup_path(nb_span path, nb_id_cgroup *ret)
 		if (!c.job)
 			taken = i + 1 + take_component(rest, kubepods, &c);
 	}
-	*ret = c;
+	*ret = outside(path) ? (nb_id_cgroup){ .job = c.job } : c;
 }
 
-static unsigned weight(const nb_id_cgroup *c)
+unsigned nb_id_cgroup_weight(const nb_id_cgroup *c)
 {
 	bool other = c->orchestrator != NULL || c->runtime != NULL || c->machine;
-	return 4 * c->depth + (c->pod.at != NULL ? 2 : 0) + (other ? 1 : 0);
+	return 8 * c->depth + (c->pod.at != NULL ? 4 : 0) + (c->task.at != NULL ? 2 : 0) + (other ? 1 : 0);
 }
 
 void nb_id_cgroup_file(nb_span text, nb_id_cgroup *ret)
@@ -150,7 +164,7 @@ void nb_id_cgroup_file(nb_span text, nb_id_cgroup *ret)
 		nb_id_cgroup c;
 		nb_id_cgroup_path(path, &c);
 		job = job || c.job;
-		if (weight(&c) > weight(&best))
+		if (nb_id_cgroup_weight(&c) > nb_id_cgroup_weight(&best))
 			best = c;
 	}
 	best.job = job;

@@ -4,7 +4,9 @@
 #include <string.h>
 
 /* HTCondor's starter sets these for a job and for nothing else (condor_starter, PublishToEnv). */
-#define JOB_MARKS "_CONDOR_SCRATCH_DIR _CONDOR_JOB_AD _CONDOR_JOB_IWD _CONDOR_WRAPPER_ERROR_FILE"
+#define JOB_MARKS                                                                                                 \
+	"_CONDOR_SCRATCH_DIR _CONDOR_JOB_AD _CONDOR_JOB_IWD _CONDOR_WRAPPER_ERROR_FILE _CONDOR_MACHINE_AD "       \
+	"_CONDOR_CHIRP_CONFIG _CONDOR_SLOT"
 
 /* The first variable whose name is `name`, or ends in it. */
 static nb_span find(nb_span environ, nb_span name, bool as_ending)
@@ -32,13 +34,16 @@ static nb_span find_any(nb_span environ, const char *names)
 	return (nb_span){ 0 };
 }
 
-nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup)
+/* The environment, or nothing where it is a job's. */
+static nb_span not_jobs(nb_span environ, bool is_jobs)
 {
-	nb_span own = in->file[NB_ID_FILE_ENVIRON];
-	bool job = in->environ_is_jobs || job_cgroup || find_any(own, JOB_MARKS).at != NULL;
-	if (job)
-		own = (nb_span){ 0 };
-	return (nb_id_environ){ in->file[NB_ID_FILE_ENVIRON1], own };
+	return is_jobs || find_any(environ, JOB_MARKS).at != NULL ? (nb_span){ 0 } : environ;
+}
+
+nb_id_environ nb_id_environ_of(const nb_identity_input *in, bool job_cgroup, bool job_cgroup1)
+{
+	return (nb_id_environ){ not_jobs(in->file[NB_ID_FILE_ENVIRON1], job_cgroup1),
+				not_jobs(in->file[NB_ID_FILE_ENVIRON], in->environ_is_jobs || job_cgroup) };
 }
 
 nb_span nb_id_env(const nb_id_environ *env, const char *names, nb_id_source *ret_source)

@@ -52,13 +52,36 @@ static int too_big(const char *from_dir, nb_id_file which, nb_error *e)
 		       files[which].path);
 }
 
+/* What is not there tells nothing. So must a worker's own file that is not for us to read; a captured one was put there
+ * to be read, and without it the answer may be another. */
+static int unreadable(const reader *r, nb_id_file which, int err, nb_error *e)
+{
+	if (r->from_dir == NULL || err == ENOENT)
+		return 0;
+	return nb_fail(e, NB_REQUEST, err == ELOOP ? 0 : err,
+		       "can't read the captured file %s/%s: make it a regular file that you may read, or remove it",
+		       r->from_dir, files[which].captured);
+}
+
+/* Captures may have gone through systems that end lines in CR LF. */
+static size_t without_cr(char *text, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++)
+		if (text[i] != '\r' || (i + 1 < n && text[i + 1] != '\n'))
+			text[kept++] = text[i];
+	return kept;
+}
+
 /* 1: read, 0: not there, -1 with *e: there and too big. */
 static int read_one(reader *r, nb_id_file which, nb_span *ret, nb_error *e)
 {
 	struct stat st;
 	NB_OWN_FD int fd = open_file(r, which);
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return 0;
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return unreadable(r, which, errno, e);
+	if (!S_ISREG(st.st_mode))
+		return unreadable(r, which, S_ISDIR(st.st_mode) ? EISDIR : 0, e);
 	errno = EFBIG;
 	ssize_t n = r->left > 0 ? nb_read_fd(fd, r->memory, r->left) : -1;
 	if (n < 0) {
@@ -66,7 +89,7 @@ static int read_one(reader *r, nb_id_file which, nb_span *ret, nb_error *e)
 		bool environment = which == NB_ID_FILE_ENVIRON || which == NB_ID_FILE_ENVIRON1;
 		return errno == EFBIG && !environment ? too_big(r->from_dir, which, e) : 0;
 	}
-	*ret = (nb_span){ r->memory, (size_t)n };
+	*ret = (nb_span){ r->memory, r->from_dir != NULL ? without_cr(r->memory, (size_t)n) : (size_t)n };
 	r->memory += n + 1;
 	r->left -= (size_t)n + 1;
 	return 1;

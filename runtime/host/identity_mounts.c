@@ -109,6 +109,8 @@ static void special(const mount *mt, nb_id_mounts *m)
 	} else if ((nb_span_is(mt->point, "/dev/.lxd-mounts") || nb_span_is(mt->point, "/dev/.incus-mounts")) &&
 		   nb_id_match_tail("%L", mt->root, c)) {
 		m->lxc = c[0];
+	} else if (nb_span_is(mt->point, "/proc/sys/kernel/random/boot_id")) {
+		m->lxc_boot_id = nb_span_is(mt->root, "/.lxc-boot-id"); /* conf.c: lxc_setup_boot_id */
 	}
 }
 
@@ -135,6 +137,10 @@ static void root_mount(const mount *mt, nb_id_mounts *m)
 		nb_span_contains(mt->options, "/singularity/mnt/session");
 	m->container_root = underlay || made_by_engine(mt);
 	m->machine_root = nb_id_match_tail("machines/%L", mt->root, capture);
+	/* lxc.rootfs.path's default, and LXD's directories */
+	bool lxc = nb_id_match_tail("lxc/%L/rootfs", mt->root, capture) ||
+		nb_id_match_tail("containers/%L/rootfs", mt->root, capture);
+	m->lxc_directory = lxc ? capture[0] : (nb_span){ 0 };
 }
 
 static void one_mount(const mount *mt, nb_span sandbox_at, nb_id_mounts *m)
@@ -149,8 +155,11 @@ static void one_mount(const mount *mt, nb_span sandbox_at, nb_id_mounts *m)
 	if (nb_span_is(mt->type, "cgroup") || nb_span_is(mt->type, "cgroup2")) {
 		nb_id_cgroup c;
 		nb_id_cgroup_path(mt->root, &c);
-		if (nb_span_starts(mt->point, "/sys/fs/cgroup") && c.depth > m->cgroup.depth)
+		bool own = nb_span_starts(mt->point, "/sys/fs/cgroup");
+		if (own && nb_id_cgroup_weight(&c) > nb_id_cgroup_weight(&m->cgroup))
 			m->cgroup = c;
+		if (own && c.bare.at != NULL)
+			m->bare = c.bare;
 	}
 	special(mt, m);
 }

@@ -146,6 +146,15 @@ static void kubernetes(const nb_id_evidence *v, nb_identity *id)
 	pod_name_of_hostname(v, id);
 }
 
+/* The task that the cgroups tell: those mounted first, they are the container's own. */
+static void task_of_cgroup(const nb_id_evidence *v, const char *orchestrator_name, nb_identity *id)
+{
+	if (nb_streq(v->mounts.cgroup.orchestrator, orchestrator_name))
+		nb_id_set(id, NB_ID_TASK, v->mounts.cgroup.task, NB_ID_FROM_MOUNTS);
+	if (nb_streq(v->cgroup.orchestrator, orchestrator_name))
+		nb_id_set(id, NB_ID_TASK, v->cgroup.task, NB_ID_FROM_CGROUP);
+}
+
 /* ---- Swarm, Nomad, ECS, HTCondor ------------------------------------------------------------------------------ */
 
 /* Swarm sets nothing by itself; a service passes its templates (--env X={{.Task.ID}}) under names of its own. So the
@@ -162,7 +171,7 @@ static void swarm(const nb_id_evidence *v, nb_identity *id)
 	if (!nb_streq(nb_identity_get(id, NB_ID_RUNTIME), "docker") || !shaped)
 		return;
 	nb_span name = nb_id_env_ending(&v->env, "TASK_NAME", &other);
-	bool agrees = nb_id_match("%A.%A.%B", name, c) == name.n && nb_span_same(c[0], task);
+	bool agrees = name.n < NB_ID_VALUE && nb_id_match("%A.%A.%B", name, c) == name.n && nb_span_same(c[0], task);
 	if (!by_name && !agrees)
 		return;
 	orchestrator(id, "swarm", source);
@@ -180,15 +189,15 @@ static void nomad(const nb_id_evidence *v, nb_identity *id)
 	nb_span told = nb_id_env(&v->env, "NOMAD_ALLOC_ID", &source);
 	if (nb_id_match("%U", told, c) != told.n)
 		told.n = 0;
-	bool by_cgroup = nb_streq(v->cgroup.orchestrator, "nomad") || nb_streq(v->mounts.cgroup.orchestrator, "nomad");
-	if (v->mounts.allocation.at == NULL && !by_cgroup && told.n == 0)
+	bool by_cgroup = nb_streq(v->cgroup.orchestrator, "nomad");
+	bool by_mount = v->mounts.allocation.at != NULL || nb_streq(v->mounts.cgroup.orchestrator, "nomad");
+	if (!by_mount && !by_cgroup && told.n == 0)
 		return;
-	orchestrator(id, "nomad", v->mounts.allocation.at != NULL ? NB_ID_FROM_MOUNTS :
-		     by_cgroup ? NB_ID_FROM_CGROUP : source);
+	orchestrator(id, "nomad", by_mount ? NB_ID_FROM_MOUNTS : by_cgroup ? NB_ID_FROM_CGROUP : source);
 	if (!nb_streq(nb_identity_get(id, NB_ID_ORCHESTRATOR), "nomad"))
 		return;
 	nb_id_set(id, NB_ID_TASK, v->mounts.allocation, NB_ID_FROM_MOUNTS);
-	nb_id_set(id, NB_ID_TASK, v->cgroup.task, NB_ID_FROM_CGROUP);
+	task_of_cgroup(v, "nomad", id);
 	nb_id_set(id, NB_ID_TASK, told, source);
 }
 
@@ -197,13 +206,14 @@ static void ecs(const nb_id_evidence *v, nb_identity *id)
 	nb_span c[NB_ID_CAPTURES] = { { 0 } };
 	nb_id_source source;
 	bool by_cgroup = nb_streq(v->cgroup.orchestrator, "ecs");
+	bool by_mount = nb_streq(v->mounts.cgroup.orchestrator, "ecs");
 	nb_span uri = nb_id_env(&v->env, "ECS_CONTAINER_METADATA_URI_V4 ECS_CONTAINER_METADATA_URI", &source);
-	if (!by_cgroup && !nb_span_starts(uri, "http://169.254.170.2/"))
+	if (!by_mount && !by_cgroup && !nb_span_starts(uri, "http://169.254.170.2/"))
 		return;
-	orchestrator(id, "ecs", by_cgroup ? NB_ID_FROM_CGROUP : source);
+	orchestrator(id, "ecs", by_mount ? NB_ID_FROM_MOUNTS : by_cgroup ? NB_ID_FROM_CGROUP : source);
 	if (!nb_streq(nb_identity_get(id, NB_ID_ORCHESTRATOR), "ecs"))
 		return;
-	nb_id_set(id, NB_ID_TASK, v->cgroup.task, NB_ID_FROM_CGROUP);
+	task_of_cgroup(v, "ecs", id);
 	if (nb_id_match_tail("%E", uri, c)) { /* Fargate's endpoint is the container's id */
 		nb_id_set(id, NB_ID_RUNTIME, nb_span_of("ecs"), source);
 		if (nb_streq(nb_identity_get(id, NB_ID_RUNTIME), "ecs"))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity-internal.h"
 
+#include <limits.h>
 #include <string.h>
 
 nb_span nb_span_of(const char *s)
@@ -132,7 +133,8 @@ static size_t ecs_container(nb_span s)
 	return digits > 0 ? n + 1 + digits : 0;
 }
 
-/* The longest text that the token can take here; 0 for none. */
+/* The longest text that the token can take here; 0 for none. No path is longer than PATH_MAX; the bound keeps the tries
+ * of a pattern with two flexible tokens few, whatever the text is. */
 static size_t token(char kind, nb_span s)
 {
 	switch (kind) {
@@ -149,7 +151,7 @@ static size_t token(char kind, nb_span s)
 	case 'B':
 		return exactly(s, is_base36, 25);
 	default:
-		return run(s, not_slash, SIZE_MAX);
+		return run(s, not_slash, PATH_MAX);
 	}
 }
 
@@ -184,7 +186,7 @@ static bool match(const char *p, nb_span s, size_t at, nb_span *capture, size_t 
 size_t nb_id_match(const char *pattern, nb_span text, nb_span capture[static NB_ID_CAPTURES])
 {
 	size_t end = 0;
-	return match(pattern, text, 0, capture, &end) ? end : 0;
+	return text.at != NULL && match(pattern, text, 0, capture, &end) ? end : 0;
 }
 
 bool nb_id_match_tail(const char *pattern, nb_span path, nb_span capture[static NB_ID_CAPTURES])

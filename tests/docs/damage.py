@@ -46,6 +46,10 @@ ROWS = [
     Row("completion-options", "an option that zsh lacks", "completions/_nestbox", "--status-fd", "--status"),
     Row("completion-verbs", "a verb that is not there", "completions/_nestbox", "'doctor:", "'docter:"),
     Row("bash-completes", "a function that is broken", "completions/nestbox.bash", "nested strict", "nested"),
+    Row("capture-complete", "a file that is left out", "docs/identity.md", "containerenv $root", "container $root"),
+    Row("capture-complete", "a variable that is left out", "docs/identity.md", "|NOMAD_ALLOC_ID", ""),
+    Row("capture-made", "a secret that is kept", "docs/identity.md", "WORKER_[A-Z_]*", "[A-Z_]*"),
+    Row("capture-made", "a program that is not there", "docs/identity.md", "*) cat ", "*) catt "),
     Row("zsh-parses", "a quote that is open", "completions/_nestbox", "'doctor:", "doctor:"),
 ]
 PARTS = ("docs", "runtime", "hooks", "completions", "tests")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options and verbs: help, man page and completions say the same as the tables."""
 import json
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import sources
 from tree import Skip
@@ -174,3 +176,47 @@ def zsh_parses(tree):
         raise Skip("zsh is not installed")
     done = subprocess.run(["zsh", "-n", tree.path(ZSH)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     yield from done.stdout.decode().splitlines()
+
+
+IDENTITY = "docs/identity.md"
+# nb_id_env(&v->env, "A B", ...), nb_id_set_env(id, FIELD, &v->env, "A B"), nb_id_env_ending(&v->env, "B", ...)
+ENV_NAMES = re.compile(r'nb_id_(?:set_)?env(_ending)?\((?:id, \w+, )?&\w+(?:->|\.)?\w*,\s+"([A-Za-z_0-9 ]+)"')
+
+
+def capture_complete(tree):
+    """The command that makes a capture takes each file and each variable that identity reads."""
+    block = re.search(r"```sh\n(p=self.*?)```", tree.text(IDENTITY), re.S).group(1)
+    lines = dict(line.split(" ", 1) for line in block.split("<<END\n")[1].split("\nEND")[0].splitlines())
+    table = re.findall(r'= \{ "([a-z0-9-]+)", (?:NB_RUNDIR )?"([^"]+)" \}', tree.text("runtime/host/identity_gather.c"))
+    for name, path in table:
+        told = re.sub(r"\$\w+", lambda m: {"$p": "self", "$one": "1"}.get(m.group(), ""), lines.pop(name, ""))
+        if not told.endswith(path):
+            yield f"{IDENTITY}: the capture has '{told}' for {name}, not {path}"
+    for name in lines:
+        yield f"{IDENTITY}: {name} is captured and never read"
+    pattern = re.compile("|".join(re.findall(r"^v=['\"](?:\$v\|)?(.*)['\"]$", block, re.M)))
+    sources_read = "".join(tree.text(n) for n in tree.files("runtime/host", ".c"))
+    marks = re.search(r"#define JOB_MARKS(.*?)\n\n", sources_read, re.S).group(1)
+    names = [(e, n) for e, n in ENV_NAMES.findall(sources_read)] + [("", " ".join(re.findall(r"_CONDOR\w+", marks)))]
+    for ending, listed in names:
+        for name in listed.split():
+            if not pattern.fullmatch(("A_" if ending else "") + name):
+                yield f"{IDENTITY}: the capture leaves out the variable {name}"
+
+
+def capture_made(tree):
+    """The command runs in a plain shell, keeps no secret, and what it made is understood."""
+    if not tree.nestbox:
+        raise Skip("needs --nestbox, a staged install")
+    block = re.search(r"```sh\n(p=self.*?)```", tree.text(IDENTITY), re.S).group(1)
+    with tempfile.TemporaryDirectory(prefix="nestbox-docs.") as place:
+        variables = {"PATH": os.environ["PATH"], "WORKER_CONTAINER_IMAGE": "a/b:1", "VAULT_TOKEN": "hidden"}
+        subprocess.run(["sh", "-c", block], cwd=place, env=variables, stdin=subprocess.DEVNULL, check=False)
+        made = {name: open(os.path.join(place, "capture", name), "rb").read() for name in os.listdir(f"{place}/capture")}
+        if not os.path.exists(f"{place}/capture.tgz") or not {"mountinfo", "cgroup", "environ"} <= set(made):
+            yield f"{IDENTITY}: the capture has only {sorted(made)}"
+        if b"WORKER_CONTAINER_IMAGE=a/b:1" not in made.get("environ", b"") or b"hidden" in b"".join(made.values()):
+            yield f"{IDENTITY}: of the environment the capture has {made.get('environ')}"
+        said = tree.run("identity", "--format", "json", "--from", f"{place}/capture")
+        if not said.startswith("{"):
+            yield f"nestbox identity --from says: {said[:200]}"

@@ -78,7 +78,7 @@ def case_running_boxes(live):
 
 
 def case_worker(live):
-    for captured in sorted(glob.glob(f"{DATA}/identity/*/")):
+    for captured in sorted(glob.glob(f"{DATA}/identity/**/", recursive=True)):
         if os.path.exists(captured + "cgroup"):
             asked(live, "identity", "identity", "--format", "json", "--from", captured)
     asked(live, "identity", "identity", "--format", "json")

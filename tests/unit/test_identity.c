@@ -292,9 +292,11 @@ static void captures_that_are_none(void **state)
 	snprintf(path, sizeof(path), "%s/cgroup", directory);
 	assert_int_equal(symlink("/proc/self/cgroup", path), 0);
 	assert_int_equal(nb_identity_gather(directory, small, sizeof(small), &in, &e), -1);
+	assert_non_null(strstr(e.text, "cgroup: make it a regular file"));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(nb_identity_gather(directory, small, sizeof(small), &in, &e), -1);
+	assert_non_null(strstr(e.text, "cgroup: make it a regular file"));
 	assert_int_equal(unlink(path), 0);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
@@ -309,6 +311,42 @@ static void captures_that_are_none(void **state)
 	assert_int_equal(rmdir(directory), 0);
 	assert_int_equal(nb_identity_gather(directory, small, sizeof(small), &in, &e), -1);
 	assert_int_equal(e.err, ENOENT);
+}
+
+/* The largest texts of the worst forms are read through in the time of one look; a test that doesn't end fails. */
+static void endless_texts(void **state)
+{
+	(void)state;
+	enum { LENGTH = 200000 };
+	static const struct {
+		nb_id_file file;
+		const char *before, *again, *after;
+	} forms[] = {
+		{ NB_ID_FILE_ENVIRON, "X_TASK_ID=k4y1v0ju3q8u0b7ymjeec8wvl\nX_TASK_NAME=", ".", "\n" },
+		{ NB_ID_FILE_ENVIRON, "MESOS_CONTAINER_NAME=mesos-", ".", "\n" },
+		{ NB_ID_FILE_CGROUP, "0::", "/ecs", "\n" },
+		{ NB_ID_FILE_CGROUP, "0::/kubepods/", "-pod", "\n" },
+		{ NB_ID_FILE_MOUNTINFO, "1 1 0:1 ", "/containers", " /etc/hostname rw - xfs a rw\n" },
+		{ NB_ID_FILE_MOUNTINFO, "1 1 0:1 / /etc/hostname rw ", "x:1 ", "- xfs a rw\n" },
+	};
+	static char memory[MEMORY], text[MEMORY];
+	for (size_t i = 0; i < NB_COUNT(forms); i++) {
+		char path[512];
+		nb_identity_input in;
+		nb_identity id;
+		nb_error e;
+		data_path(path, sizeof(path), "02-docker-v1-systemd");
+		assert_int_equal(nb_identity_gather(path, memory, sizeof(memory), &in, &e), 0);
+		nb_text t = nb_text_over(text, sizeof(text));
+		nb_text_add(&t, forms[i].before);
+		while (t.used < LENGTH)
+			nb_text_add(&t, forms[i].again);
+		nb_text_add(&t, forms[i].after);
+		in.file[forms[i].file] = (nb_span){ text, t.used };
+		nb_identity_of(&in, &id);
+		check_safe(&id);
+		assert_string_equal(nb_identity_get(&id, NB_ID_RUNTIME), "docker");
+	}
 }
 
 static void this_worker_can_be_read(void **state)
@@ -349,6 +387,7 @@ int main(void)
 		cmocka_unit_test(mutated_samples),
 		cmocka_unit_test(a_jobs_environment_changes_nothing),
 		cmocka_unit_test(captures_that_are_none),
+		cmocka_unit_test(endless_texts),
 		cmocka_unit_test(this_worker_can_be_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
