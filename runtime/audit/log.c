@@ -31,21 +31,23 @@ int nb_audit_sync(nb_audit_log *log, nb_error *e)
 
 /* ---- the lock ----------------------------------------------------------------------------------------------- */
 
-/* flock(2) has no timeout: ask, sleep a little longer each time, up to a millisecond. A stopped process that holds the
- * lock must not stop every start on the worker for ever. */
+/* flock(2) has no timeout: ask, and sleep in between. A stopped process that holds the lock must not stop every start
+ * on the worker for ever. Who holds it may wait for the disk, when the page that it writes to is on its way there, so
+ * the first sleeps are short against that. */
 static int lock_file(const nb_audit_log *log, nb_error *e)
 {
-	uint64_t began = nb_now_boottime_ns(), pause = 20000;
+	static const uint64_t soon = 20000000, briefly = 50000, longest = 1000000;
+	uint64_t began = nb_now_boottime_ns();
 	while (flock(log->fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return nb_log_fail(log, errno, "lock", e);
-		if (nb_now_boottime_ns() - began > log->rules->lock_ns)
+		uint64_t waited = nb_now_boottime_ns() - began;
+		if (waited > log->rules->lock_ns)
 			return nb_fail(e, NB_HOST, 0,
 				       "the audit log %s has been locked by another process for %llu s; the site must "
 				       "end that process",
 				       log->name, (unsigned long long)(log->rules->lock_ns / 1000000000u));
-		nanosleep(&(struct timespec){ .tv_nsec = (long)pause }, NULL);
-		pause = pause < 500000 ? pause * 2 : 1000000;
+		nanosleep(&(struct timespec){ .tv_nsec = (long)(waited < soon ? briefly : longest) }, NULL);
 	}
 	return 0;
 }
