@@ -97,6 +97,9 @@ def case_several_threads_say_what_one_says(audit):
                    env=audit.env, stdout=subprocess.DEVNULL)
     assert len(told) > 100000 and dump(audit) == told
     same_answers(audit, "side by side", 2)
+    told = stories(audit.records())
+    host = told[min(told)][0]["host"]["name"]
+    expect(audit.ids("--host", host), {b: hashes(s) for b, s in told.items() if s[0]["host"]["name"] == host}, "a long answer")
     # A file that can't be read to its end, among others that are.
     path = audit.files()[0]
     subprocess.run(["zstd", "-q", "--rm", path], check=True)

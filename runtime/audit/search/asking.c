@@ -4,20 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "array.h"
+#include "threads.h"
 
 enum {
-	worth = 4,         /* fewer parts are not worth a thread */
-	slow_ns = 15000,   /* an entry that takes longer comes from the disk: then many are asked for at once */
-	threads_disk = 15, /* that do */
-	stack = 128 << 10
+	worth = 4,        /* fewer parts are not worth a thread */
+	slow_ns = 15000,  /* an entry that takes longer comes from the disk: then many are asked for at once */
+	threads_disk = 15 /* that do */
 };
 
 /* What the threads share. Who leaves last frees it: a thread that was not given a processor in time is not waited for,
@@ -145,41 +143,15 @@ static void *help(void *ctx)
 	return NULL;
 }
 
-/* One that runs at the same time is kept off this processor; false: there is no other. */
-static bool elsewhere(pthread_attr_t *attr)
+static void begin_threads(asking *a, size_t want, bool elsewhere)
 {
-	cpu_set_t cpus;
-	int here = sched_getcpu();
-	if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
-		return false;
-	CPU_CLR((size_t)here, &cpus);
-	return CPU_COUNT(&cpus) > 0 && pthread_attr_setaffinity_np(attr, sizeof(cpus), &cpus) == 0;
-}
-
-/* beside: it is to compute, not to wait for the disk. */
-static void begin_threads(asking *a, size_t want, bool beside)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, old;
-	if (a->count < worth || pthread_attr_init(&attr) != 0)
-		return;
-	if (beside && !elsewhere(&attr))
-		want = 0;
-	/* Signals are this thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_setstacksize(&attr, stack);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	for (; want > 0; want--) {
+	for (; a->count >= worth && want > 0; want--) {
 		atomic_fetch_add(&a->users, 1);
-		if (pthread_create(&thread, &attr, help, a) == 0)
+		if (thread_begin(help, a, elsewhere, NULL))
 			continue;
 		atomic_fetch_sub(&a->users, 1);
 		break;
 	}
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 int asking_begin(asking *a, const char *root, nb_error *e)

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "array.h"
+#include "threads.h"
 
 enum {
 	worth = 8 << 20,     /* bytes of text; less is done by the one who asks */
@@ -162,16 +162,12 @@ static void *work(void *ctx)
 static void begin(crew *c)
 {
 	cpu_set_t cpus;
-	sigset_t all, old;
 	c->begun = true;
 	if (c->bytes < worth || sched_getaffinity(0, sizeof(cpus), &cpus) != 0 || CPU_COUNT(&cpus) < 2)
 		return;
 	size_t want = (size_t)CPU_COUNT(&cpus) < threads_max ? (size_t)CPU_COUNT(&cpus) : threads_max;
-	sigfillset(&all); /* signals are this thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (c->thread_count < want && pthread_create(&c->threads[c->thread_count], NULL, work, c) == 0)
+	while (c->thread_count < want && thread_begin(work, c, false, &c->threads[c->thread_count]))
 		c->thread_count++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 void crew_free(crew **own)

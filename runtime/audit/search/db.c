@@ -48,6 +48,11 @@ bool db_unlink(const db *d)
 	return unlink(d->path) == 0;
 }
 
+const char *db_path(const db *d)
+{
+	return d->path;
+}
+
 int db_exec(db *d, const char *sql, nb_error *e)
 {
 	return sqlite3_exec(d->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(d, "use", e);
@@ -193,6 +198,7 @@ int db_read(db *d, nb_error *e)
 
 int db_begin(db *d, nb_error *e)
 {
+	d->runs_known = false;
 	return db_exec(d, JOURNAL "BEGIN IMMEDIATE", e);
 }
 
@@ -203,6 +209,7 @@ int db_commit(db *d, nb_error *e)
 
 void db_rollback(db *d)
 {
+	d->runs_known = false;
 	if (sqlite3_get_autocommit(d->sql) == 0)
 		sqlite3_exec(d->sql, "ROLLBACK", NULL, NULL, NULL);
 }

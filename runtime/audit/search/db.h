@@ -40,6 +40,7 @@ void db_close(db **d);
 /* True once something was found to be damaged: what it says is not to be believed. */
 bool db_damaged(const db *d);
 bool db_unlink(const db *d);
+const char *db_path(const db *d);
 #define OWN_DB __attribute__((cleanup(db_close)))
 
 int db_read(db *d, nb_error *e);  /* one state again, after db_rollback or db_commit */

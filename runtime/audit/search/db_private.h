@@ -40,11 +40,20 @@ typedef enum db_statement {
 	STATEMENTS
 } db_statement;
 
+typedef struct run {
+	uint64_t id, postings, first; /* first: its first term */
+} run;
+
+enum { RUNS_MAX = 256 };
+
 struct db {
 	sqlite3 *sql;
 	char *path;
 	bool damaged;
 	sqlite3_stmt *statements[STATEMENTS];
+	run runs[RUNS_MAX];
+	size_t run_count;
+	bool runs_known; /* the two above are what the table says */
 };
 
 int db_fail(db *d, const char *what, nb_error *e);

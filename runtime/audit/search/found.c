@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records found, gathered into boxes. */
+#include "postings.h"
 #include "query.h"
 
 #include <errno.h>
@@ -167,6 +168,15 @@ bool found_holds(const found *f, const char *id, uint32_t file, uint64_t offset)
 	return false;
 }
 
+bool found_has_chunk(const found *f, const char *id, uint32_t file, uint32_t chunk)
+{
+	const box *b = found_box(f, id);
+	for (uint32_t i = b != NULL ? b->first : 0; i != 0; i = f->records[i - 1].next)
+		if (f->records[i - 1].file == file && f->records[i - 1].offset / POSTING_CHUNK == chunk)
+			return true;
+	return false;
+}
+
 int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e)
 {
 	char id[BOX_ID_MAX], action[64];
@@ -189,6 +199,52 @@ int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint3
 	tell_life(b, &r, hits);
 	keep_line(f, &r, line);
 	f->records[f->count++] = r;
+	return 0;
+}
+
+/* ---- merging ------------------------------------------------------------------------------------------------ */
+
+static void merge_life(box *to, const box *from)
+{
+	bool earlier = from->start != 0 && (to->start == 0 || from->start < to->start);
+	if (from->has_start ? !to->has_start || earlier : !to->has_start && earlier)
+		to->start = from->start;
+	to->has_start = to->has_start || from->has_start;
+	to->end = from->end > to->end ? from->end : to->end;
+	to->has_end = to->has_end || from->has_end;
+	to->met |= from->met;
+}
+
+static int merge_record(found *to, const box *from, record *r, uint32_t file, nb_error *e)
+{
+	record own = *r;
+	own.file = file;
+	if (box_for(to, from->id, &own, &own.box, e) != 0 ||
+	    grow(&to->records, to->count, &to->room, sizeof(*to->records), e) != 0)
+		return -1;
+	box *b = &to->boxes[own.box];
+	merge_life(b, from);
+	if (known(to, b, &own))
+		return 0;
+	own.next = b->first;
+	b->first = (uint32_t)to->count + 1;
+	to->kept += own.line != NULL ? own.length : 0;
+	to->records[to->count++] = own;
+	r->line = NULL;
+	return 0;
+}
+
+int found_merge(found *to, source_list *sources, size_t root, found *from, const source_list *files, nb_error *e)
+{
+	uint32_t first = (uint32_t)sources->count, file;
+	for (size_t i = 0; i < files->count; i++)
+		if (source_add_file(sources, root, &files->files[i], &file, e) != 0)
+			return -1;
+	for (size_t i = 0; i < from->count; i++) {
+		record *r = &from->records[i];
+		if (merge_record(to, &from->boxes[r->box], r, first + r->file, e) != 0)
+			return -1;
+	}
 	return 0;
 }
 

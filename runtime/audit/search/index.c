@@ -14,11 +14,11 @@ static const char beside[] = ".nestbox-index";
 void index_close(index_root *i)
 {
 	watch_free(&i->watch);
-	chunks_free(&i->chunks);
 	db_close(&i->d);
-	for (size_t m = 0; m < i->moved_count; m++)
+	for (size_t m = 0; m < i->moved_count && !i->moved_lent; m++)
 		free(i->moved[m].path);
-	free(i->moved);
+	if (!i->moved_lent)
+		free(i->moved);
 	free(i->known);
 	*i = (index_root){ 0 };
 }
@@ -148,6 +148,12 @@ static int open_at(const char *path, source_list *sources, const index_options *
 			break;
 	}
 	return -1;
+}
+
+int index_again(const index_root *i, index_root *ret, nb_error *e)
+{
+	*ret = (index_root){ .moved = i->moved, .moved_count = i->moved_count, .moved_lent = true };
+	return db_open(db_path(i->d), false, &ret->d, e);
 }
 
 int index_open(source_list *sources, size_t root, const index_options *o, progress *p, index_root *ret_i,

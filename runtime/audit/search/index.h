@@ -27,6 +27,7 @@ typedef struct index_root {
 		char *path;
 	} * moved;
 	size_t moved_count;
+	bool moved_lent; /* they are another's */
 	/* The index's files that an answer needed, by number, as entries of the source list. */
 	struct index_known {
 		uint32_t id, file;
@@ -34,7 +35,6 @@ typedef struct index_root {
 		bool missing;
 	} * known;
 	size_t known_count, known_room;
-	chunks chunks;
 	size_t unread; /* log files that an answer needed and that can't be read */
 	nb_error last; /* about the last of them */
 } index_root;
@@ -62,9 +62,20 @@ bool index_discard(index_root *i);
 /* Where the index of a directory is or would be. False: nowhere. */
 bool index_path(const char *root, const index_options *o, char *out, size_t size, bool *ret_write);
 
-/* Add the records that can belong to an answer; *ret_driven false: no criterion helps, and everything must be read.
- * Errors: the index can't be read, and everything must be. */
-int index_find(index_root *i, const query *q, source_list *sources, found *f, bool *ret_driven, nb_error *e);
+/* Where the answer to a question is: the criterion that leads to fewest places, and these. driver NULL: none helps, and
+ * everything must be read. places is the caller's to free, on errors, too: the index can't be read, and everything must
+ * be. */
+typedef struct index_plan {
+	const criterion *driver;
+	places places;
+} index_plan;
+int index_plan_of(index_root *i, const query *q, index_plan *ret, nb_error *e);
+/* Add the records that can belong to an answer at n of the places. Errors as above. */
+int index_read(index_root *i, const query *q, const index_plan *plan, size_t from, size_t n, source_list *sources,
+	       found *f, nb_error *e);
+/* The same state of the same index, for another thread, whose source list has its directory as root 0; i outlives it.
+ * Errors: NB_HOST. */
+int index_again(const index_root *i, index_root *ret, nb_error *e);
 /* Add all records of a box. */
 int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e);
 

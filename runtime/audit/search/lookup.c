@@ -92,23 +92,55 @@ typedef struct reading {
 	const query *q;
 	const criterion *only;
 	found *f;
-	const char *box; /* all records of this one are looked for; NULL: whatever meets `only` */
+	const char
+		*box; /* all records of this one are looked for; NULL: whatever meets `only`, and what is beside it */
 	source_reader *reader;
 	uint64_t open; /* place >> 32 of the file that reader is of, + 1; 0: none */
 	uint32_t file; /* its number in sources */
 	bool readable;
+	chunk_lines lines;
 } reading;
 
-/* The records that are in already need not be read again. */
-static int take_lines(reading *r, const chunk_lines *lines, nb_error *e)
+/* What every line of a box contains. */
+static criterion of_box(const char *id, char asked[static BOX_ID_MAX])
 {
-	slice rest = lines->text, line;
-	if (r->box == NULL)
-		return scan_run(r->q, r->only, lines->text, lines->file, lines->offset, r->f, e);
-	while (scan_next(&rest, r->only->needle, &line)) {
-		uint64_t offset = lines->offset + (uint64_t)(line.at - lines->text.at);
-		if (!found_holds(r->f, r->box, lines->file, offset) &&
-		    scan_run(r->q, r->only, line, lines->file, offset, r->f, e) != 0)
+	size_t n;
+	const search_key *key = search_keys(&n);
+	while (!nb_streq(key->option, "id"))
+		key++;
+	nb_text t = nb_text_over(asked, BOX_ID_MAX);
+	nb_text_add(&t, id);
+	criterion c = { .key = key, .asked = asked };
+	key_needle(key->form, id, c.needle);
+	key_term_asked(key->form, id, c.term);
+	return c;
+}
+
+/* A box's records among the lines at hand; those that are in already are not looked at. */
+static int take_box(reading *r, const criterion *c, const char *id, nb_error *e)
+{
+	slice rest = r->lines.text, line;
+	while (scan_next(&rest, c->needle, &line)) {
+		uint64_t offset = r->lines.offset + (uint64_t)(line.at - r->lines.text.at);
+		if (!found_holds(r->f, id, r->file, offset) && scan_run(r->q, c, line, r->file, offset, r->f, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The other records of a box are as a rule where the first one is: they are taken at once, see is_in. */
+static int take_lines(reading *r, nb_error *e)
+{
+	if (r->box != NULL)
+		return take_box(r, r->only, r->box, e);
+	size_t before = r->f->count;
+	if (scan_run(r->q, r->only, r->lines.text, r->file, r->lines.offset, r->f, e) != 0)
+		return -1;
+	for (size_t n = before, new = r->f->count; n < new; n++) {
+		char id[BOX_ID_MAX], asked[BOX_ID_MAX];
+		memcpy(id, r->f->boxes[r->f->records[n].box].id, sizeof(id));
+		const criterion c = of_box(id, asked);
+		if (id[0] != '\0' && take_box(r, &c, id, e) != 0)
 			return -1;
 	}
 	return 0;
@@ -132,26 +164,20 @@ static int open_place(reading *r, uint64_t place, bool *ret_readable, nb_error *
 	return failed ? -1 : 0;
 }
 
-/* Neighbouring places, from the file. */
+/* Neighbouring places. */
 static int read_lines(reading *r, uint64_t first, uint64_t last, nb_error *e)
 {
 	bool readable;
-	chunk_lines lines = { .first = first, .last = last };
 	if (open_place(r, first, &readable, e) != 0)
 		return -1;
 	if (!readable)
 		return 0;
-	if (chunks_read(r->reader, (uint32_t)first, (uint32_t)last, &lines, &r->i->last) != 0) {
-		/* A file that can't be read is told of in the end. */
-		r->readable = false;
-		r->i->unread++;
-		return 0;
-	}
-	lines.file = r->file;
-	int result = take_lines(r, &lines, e);
-	if (r->box != NULL || !chunks_keep(&r->i->chunks, &lines))
-		free(lines.buf);
-	return result;
+	if (chunks_read(r->reader, (uint32_t)first, (uint32_t)last, &r->lines, &r->i->last) == 0)
+		return take_lines(r, e);
+	/* A file that can't be read is told of in the end. */
+	r->readable = false;
+	r->i->unread++;
+	return 0;
 }
 
 /* All places, in order: neighbours in one go. */
@@ -161,58 +187,68 @@ static int read_places(reading *r, const places *p, nb_error *e)
 	for (size_t n = 0, next; n < p->count && result == 0; n = next) {
 		for (next = n + 1; next < p->count && p->at[next] == p->at[next - 1] + 1 && next - n < 128;)
 			next++;
-		const chunk_lines *kept = chunks_find(&r->i->chunks, p->at[n], p->at[next - 1]);
-		result = kept != NULL ? take_lines(r, kept, e) : read_lines(r, p->at[n], p->at[next - 1], e);
+		result = read_lines(r, p->at[n], p->at[next - 1], e);
 	}
 	source_close(&r->reader);
+	free(r->lines.buf);
 	return result;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------- */
 
-int index_find(index_root *i, const query *q, source_list *sources, found *f, bool *ret_driven, nb_error *e)
+int index_plan_of(index_root *i, const query *q, index_plan *ret, nb_error *e)
 {
-	OWN_PLACES places best = { 0 };
-	const criterion *driver = NULL;
-	for (size_t c = 0; c < q->count && (driver == NULL || best.count > PLACES_FEW); c++) {
+	*ret = (index_plan){ 0 };
+	for (size_t c = 0; c < q->count && (ret->driver == NULL || ret->places.count > PLACES_FEW); c++) {
 		OWN_PLACES places p = { 0 };
 		if (q->criteria[c].key == NULL || !q->criteria[c].key->indexed)
 			continue;
 		if (look_up(i, &q->criteria[c], &p, e) != 0)
 			return -1;
-		if (driver == NULL || p.count < best.count) {
-			places swap = best;
-			best = p;
+		if (ret->driver == NULL || p.count < ret->places.count) {
+			places swap = ret->places;
+			ret->places = p;
 			p = swap;
-			driver = &q->criteria[c];
+			ret->driver = &q->criteria[c];
 		}
 	}
-	*ret_driven = driver != NULL;
-	if (driver == NULL)
+	if (ret->driver == NULL)
 		return 0;
-	places_tidy(&best);
-	if (places_narrow(i->d, q, driver->key, &best, e) != 0)
-		return -1;
-	reading r = { .i = i, .sources = sources, .q = q, .only = driver, .f = f };
-	return read_places(&r, &best, e);
+	places_tidy(&ret->places);
+	return places_narrow(i->d, q, ret->driver->key, &ret->places, e);
+}
+
+int index_read(index_root *i, const query *q, const index_plan *plan, size_t from, size_t n, source_list *sources,
+	       found *f, nb_error *e)
+{
+	const places some = { .at = plan->places.at + from, .count = n };
+	reading r = { .i = i, .sources = sources, .q = q, .only = plan->driver, .f = f };
+	return read_places(&r, &some, e);
+}
+
+/* Are the box's records that begin in this chunk in? All are, once one of them was found by what was asked for. */
+static bool is_in(const index_root *i, const found *f, const char *id, uint64_t place)
+{
+	for (size_t k = i->known_count; k > 0; k--)
+		if (i->known[k - 1].id == (uint32_t)(place >> 32))
+			return !i->known[k - 1].missing &&
+			       found_has_chunk(f, id, i->known[k - 1].file, (uint32_t)place);
+	return false;
 }
 
 int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e)
 {
-	size_t n;
 	OWN_PLACES places p = { 0 };
-	const search_key *key = search_keys(&n);
-	while (!nb_streq(key->option, "id"))
-		key++;
 	char asked[BOX_ID_MAX];
-	nb_text t = nb_text_over(asked, sizeof(asked));
-	nb_text_add(&t, id);
-	criterion c = { .key = key, .asked = asked };
-	key_needle(key->form, id, c.needle);
-	key_term_asked(key->form, id, c.term);
+	size_t kept = 0;
+	const criterion c = of_box(id, asked);
 	if (look_up(i, &c, &p, e) != 0)
 		return -1;
 	places_tidy(&p);
+	for (size_t n = 0; n < p.count; n++)
+		if (!is_in(i, f, id, p.at[n]))
+			p.at[kept++] = p.at[n];
+	p.count = kept;
 	reading r = { .i = i, .sources = sources, .q = q, .only = &c, .f = f, .box = id };
 	return read_places(&r, &p, e);
 }

@@ -87,10 +87,15 @@ typedef struct found {
 void found_free(found *f);
 /* Add a record whose hits were picked with q->judged or q->paths; twice is once. */
 int found_add(found *f, const query *q, const pick_hits *hits, slice line, uint32_t file, uint64_t offset, nb_error *e);
+/* All records of another answer, whose files are in `files`, and become `sources`' as files of that root. Lines go
+ * over. Errors: NB_HOST (no memory). */
+int found_merge(found *to, source_list *sources, size_t root, found *from, const source_list *files, nb_error *e);
 /* Was the box alive in the span, as far as the records that are in tell? */
 bool found_alive(const found *f, const box *b, const query *q);
 /* Is the record that begins there in, as one of that box? */
 bool found_holds(const found *f, const char *id, uint32_t file, uint64_t offset);
+/* Does a record of that box that is in begin in this chunk (see postings.h) of the file? */
+bool found_has_chunk(const found *f, const char *id, uint32_t file, uint32_t chunk);
 /* The box with this id; NULL: none. */
 box *found_box(const found *f, const char *id);
 /* Choose the boxes that meet all criteria in `must` and the span, oldest first; returns how many. */

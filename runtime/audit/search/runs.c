@@ -10,13 +10,8 @@ enum {
 	tier_base = 4096, /* postings of a run in the lowest tier */
 	tier_factor = 8,  /* so many runs of a tier become one of the next */
 	tier_quick = 2,   /* a search merges up to here; only `index` goes on */
-	tier_top = 4,     /* runs from here on stay */
-	runs_max = 256
+	tier_top = 4      /* runs from here on stay */
 };
-
-typedef struct run {
-	uint64_t id, postings, first; /* first: its first term */
-} run;
 
 static uint64_t run_sum(const run *r)
 {
@@ -109,6 +104,7 @@ static int new_run(db *d, uint64_t *ret_id, nb_error *e)
 static int count_runs(db *d, nb_error *e)
 {
 	sqlite3_stmt *s;
+	d->runs_known = false;
 	if (db_prepare(d, SQL_COUNT_RUNS, &s, e) != 0)
 		return -1;
 	return sqlite3_step(s) == SQLITE_DONE ? 0 : db_fail(d, "write", e);
@@ -148,28 +144,33 @@ int db_put_run(db *d, posting *p, posting *scratch, size_t n, nb_error *e)
 
 /* ---- merging ------------------------------------------------------------------------------------------------ */
 
-static int list_runs(db *d, run runs[static runs_max], size_t *ret_n, nb_error *e)
+static int list_runs(db *d, nb_error *e)
 {
 	sqlite3_stmt *s;
 	int status;
 	uint64_t all = 0;
 	bool damaged = false;
-	*ret_n = 0;
+	if (d->runs_known)
+		return 0;
+	d->run_count = 0;
 	if (db_prepare(d, SQL_RUNS, &s, e) != 0)
 		return -1;
-	while ((status = sqlite3_step(s)) == SQLITE_ROW && *ret_n < runs_max && !damaged) {
+	while ((status = sqlite3_step(s)) == SQLITE_ROW && d->run_count < RUNS_MAX && !damaged) {
 		run r = { (uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1),
 			  (uint64_t)sqlite3_column_int64(s, 2) };
 		if (r.id == 0)
 			all = r.postings;
 		else
-			runs[(*ret_n)++] = r;
+			d->runs[d->run_count++] = r;
 		damaged = r.id != 0 && run_sum(&r) != (uint64_t)sqlite3_column_int64(s, 3);
 	}
 	sqlite3_reset(s);
 	if (status != SQLITE_ROW && status != SQLITE_DONE)
 		return db_fail(d, "read", e);
-	return damaged || all != *ret_n ? db_fail_damaged(d, e) : 0;
+	if (damaged || all != d->run_count)
+		return db_fail_damaged(d, e);
+	d->runs_known = true;
+	return 0;
 }
 
 static unsigned tier_of(uint64_t postings)
@@ -270,13 +271,13 @@ static int merge_runs(db *d, const run *runs, size_t n, nb_error *e)
 int db_merge(db *d, bool big, nb_error *e)
 {
 	for (unsigned tier = 0; tier < (big ? tier_top : tier_quick);) {
-		run runs[runs_max], like[tier_factor];
-		size_t n, alike = 0;
-		if (list_runs(d, runs, &n, e) != 0)
+		run like[tier_factor];
+		size_t alike = 0;
+		if (list_runs(d, e) != 0)
 			return -1;
-		for (size_t i = 0; i < n && alike < tier_factor; i++)
-			if (tier_of(runs[i].postings) == tier)
-				like[alike++] = runs[i];
+		for (size_t i = 0; i < d->run_count && alike < tier_factor; i++)
+			if (tier_of(d->runs[i].postings) == tier)
+				like[alike++] = d->runs[i];
 		if (alike < tier_factor)
 			tier++;
 		else if (merge_runs(d, like, alike, e) != 0)
@@ -299,23 +300,21 @@ static bool visit_block(const block_reader *from, uint64_t term, db_visit_postin
 
 int db_lookup(db *d, uint64_t term, db_visit_posting *visit, void *ctx, nb_error *e)
 {
-	run runs[runs_max];
-	size_t n;
 	sqlite3_stmt *s;
-	if (list_runs(d, runs, &n, e) != 0)
+	if (list_runs(d, e) != 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < d->run_count; i++) {
 		found_block b = { 0 };
 		if (db_prepare(d, SQL_FIND_BLOCK, &s, e) != 0)
 			return -1;
-		sqlite3_bind_int64(s, 1, block_key(runs[i].id, term));
+		sqlite3_bind_int64(s, 1, block_key(d->runs[i].id, term));
 		int status = sqlite3_step(s);
 		if (status != SQLITE_ROW && status != SQLITE_DONE)
 			return db_fail(d, "read", e);
 		if (status == SQLITE_ROW && !block_of(s, &b))
 			return db_fail_damaged(d, e);
-		bool within = b.run == runs[i].id;
-		if (within ? b.next_term <= term : runs[i].first <= term)
+		bool within = b.run == d->runs[i].id;
+		if (within ? b.next_term <= term : d->runs[i].first <= term)
 			return db_fail_damaged(d, e);
 		if (within && !visit_block(&b.r, term, visit, ctx))
 			break;

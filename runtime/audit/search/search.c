@@ -2,6 +2,7 @@
 #include "search.h"
 
 #include "index.h"
+#include "sharing.h"
 #include "scan.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@ typedef struct searching {
 	const query *q;
 	source_list *sources;
 	found *f;
+	bool all_records;
+	bool completed; /* what the indexes know of the boxes is in */
 	index_root *roots;
 	size_t root_count;
 	bool later; /* the indexes are used as they are; whether the logs are still so is asked meanwhile */
@@ -72,13 +75,40 @@ static int leave_index(searching *s, size_t i, nb_error *e)
 	return source_expand(s->sources, root, e);
 }
 
+static bool any_to_scan(const source_list *sources)
+{
+	for (size_t i = 0; i < sources->count; i++)
+		if (sources->files[i].from != SOURCE_INDEXED)
+			return true;
+	return false;
+}
+
+/* One index's part of the answer. */
+static int find_in(searching *s, index_root *i, bool *ret_driven, nb_error *e)
+{
+	index_plan plan;
+	int result = index_plan_of(i, s->q, &plan, e);
+	const shared_question a = { s->q, &plan, s->all_records };
+	*ret_driven = plan.driver != NULL;
+	/* Where there are more sources, who completes the boxes must look into these, too. */
+	bool alone = s->root_count == 1 && !any_to_scan(s->sources);
+	if (result == 0 && plan.driver != NULL) {
+		if (alone && sharing_answer(i, &a, s->sources, s->f, &result, e))
+			s->completed = result == 0;
+		else
+			result = index_read(i, s->q, &plan, 0, plan.places.count, s->sources, s->f, e);
+	}
+	places_free(&plan.places);
+	return result;
+}
+
 /* The indexes first: one that no criterion helps with, or that can't be read, is left. */
 static int find_all(searching *s, nb_error *e)
 {
 	for (size_t i = 0; i < s->root_count;) {
 		bool driven;
 		nb_error why;
-		if (index_find(&s->roots[i], s->q, s->sources, s->f, &driven, &why) == 0 && driven)
+		if (find_in(s, &s->roots[i], &driven, &why) == 0 && driven)
 			i++;
 		else if (leave_index(s, i, e) != 0)
 			return -1;
@@ -88,24 +118,6 @@ static int find_all(searching *s, nb_error *e)
 		*e = s->last;
 	s->f->complete = s->f->complete && s->root_count == 0;
 	return result;
-}
-
-/* A box that is in with one record only may meet the other criteria, or have ended, in one that is not in yet. */
-static bool is_incomplete(const found *f, const box *b, const query *q, bool all_records)
-{
-	if (b->id[0] == '\0')
-		return false;
-	if (!b->has_start || !b->has_end)
-		return true;
-	return found_alive(f, b, q) && (all_records || b->met != query_all(q));
-}
-
-static bool any_to_scan(const source_list *sources)
-{
-	for (size_t i = 0; i < sources->count; i++)
-		if (sources->files[i].from != SOURCE_INDEXED)
-			return true;
-	return false;
 }
 
 /* An index turned out to be damaged when part of the answer was in: everything is read, which completes all. */
@@ -131,23 +143,19 @@ static bool asked_by_id(const query *q)
 	return false;
 }
 
-static int complete_all(searching *s, bool all_records, nb_error *e)
+static int complete_all(searching *s, nb_error *e)
 {
 	bool any = false;
-	size_t ignored = 0;
+	size_t ignored = 0, failed = 0;
 	nb_error why;
-	if (s->f->complete)
+	const shared_question a = { .q = s->q, .all_records = s->all_records };
+	if (s->f->complete || s->completed)
 		return 0;
-	for (size_t b = 0; b < s->f->box_count; b++) {
-		char id[BOX_ID_MAX]; /* the array may move */
-		if (!is_incomplete(s->f, &s->f->boxes[b], s->q, all_records))
-			continue;
-		any = true;
-		memcpy(id, s->f->boxes[b].id, sizeof(id));
-		for (size_t i = 0; i < s->root_count && !asked_by_id(s->q); i++)
-			if (index_box(&s->roots[i], s->q, id, s->sources, s->f, &why) != 0)
-				return without_index(s, i, e);
-	}
+	for (size_t b = 0; b < s->f->box_count && !any; b++)
+		any = box_incomplete(s->f, &s->f->boxes[b], s->q, s->all_records);
+	if (any && !asked_by_id(s->q) &&
+	    boxes_complete(s->roots, s->root_count, &a, s->sources, s->f, &failed, &why) != 0)
+		return without_index(s, failed, e);
 	if (!any || !any_to_scan(s->sources))
 		return 0;
 	if (scan_complete(s->q, s->sources, s->f, &s->p, &ignored, &s->last) == 0)
@@ -156,11 +164,12 @@ static int complete_all(searching *s, bool all_records, nb_error *e)
 	return -1;
 }
 
-static int answer(searching *s, bool all_records, nb_error *e)
+static int answer(searching *s, nb_error *e)
 {
+	s->completed = false;
 	if (open_roots(s, e) != 0 || find_all(s, e) != 0)
 		return -1;
-	return complete_all(s, all_records, e);
+	return complete_all(s, e);
 }
 
 static bool unchanged(searching *s)
@@ -173,10 +182,10 @@ static bool unchanged(searching *s)
 
 /* The indexes are taken at their word first. Only an answer that lacks nothing, from logs that have not changed since,
  * counts; else all begins anew, with the indexes brought up to date. */
-static bool answer_quickly(searching *s, bool all_records)
+static bool answer_quickly(searching *s)
 {
 	nb_error e;
-	int result = answer(s, all_records, &e);
+	int result = answer(s, &e);
 	bool same = unchanged(s);
 	close_roots(s);
 	if (result == 0 && same && s->unread == 0)
@@ -191,11 +200,11 @@ static bool answer_quickly(searching *s, bool all_records)
 int search_run(const options *o, const query *q, source_list *sources, bool all_records, found *f, size_t *ret_n,
 	       nb_error *e)
 {
-	searching s = { .o = o, .q = q, .sources = sources, .f = f, .later = true };
+	searching s = { .o = o, .q = q, .sources = sources, .f = f, .all_records = all_records, .later = true };
 	int result = 0;
 	s.p.on = !o->no_progress && isatty(STDERR_FILENO);
-	if (!answer_quickly(&s, all_records)) {
-		result = answer(&s, all_records, e);
+	if (!answer_quickly(&s)) {
+		result = answer(&s, e);
 		close_roots(&s);
 	}
 	if (result != 0)
