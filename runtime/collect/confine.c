@@ -44,30 +44,16 @@ int drop_privileges(const setup *o, bool looks, nb_error *e)
 
 /* ---- Landlock ------------------------------------------------------------------------------------------------ */
 
-/* Rights of each ABI (kernel Documentation/userspace-api/landlock.rst); newer kernels than this table: as the last. */
-static const uint64_t handled[] = { 0, 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff, 0xffff, 0xffff };
-
 static bool landlock(int log_dirfd)
 {
-	struct {
-		uint64_t fs, net, scoped; /* struct landlock_ruleset_attr of ABI 6 */
-	} attr = { 0 };
-	int abi = nb_sys_landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	if (abi < 1)
-		return false;
-	if (abi >= (int)NB_COUNT(handled))
-		abi = (int)NB_COUNT(handled) - 1;
-	attr.fs = handled[abi];
-	attr.net = abi >= 4 ? 3 : 0;    /* bind and connect of TCP */
-	attr.scoped = abi >= 6 ? 3 : 0; /* abstract unix sockets and signals outside */
 	const uint64_t truncate = 1u << 14;
+	uint64_t rights = 0;
+	NB_OWN_FD int fd = nb_landlock_ruleset(&rights);
 	struct landlock_path_beneath_attr log = {
-		.allowed_access = handled[abi] &
-				  (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
-				   LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | truncate),
+		.allowed_access = rights & (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
+					    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | truncate),
 		.parent_fd = log_dirfd
 	};
-	NB_OWN_FD int fd = nb_sys_landlock_create_ruleset(&attr, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
 	return fd >= 0 && nb_sys_landlock_add_rule(fd, LANDLOCK_RULE_PATH_BENEATH, &log) == 0 &&
 	       nb_sys_landlock_restrict_self(fd, 0) == 0;
 }

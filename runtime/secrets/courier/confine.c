@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
@@ -68,24 +67,10 @@ const struct sockaddr_un *address_page(const char *path, socklen_t *ret_length, 
 	return a;
 }
 
-/* Bits of each ABI of Landlock (kernel Documentation/userspace-api/landlock.rst); newer kernels than this table: as
- * ABI 7. */
 static bool landlock(void)
 {
-	static const uint64_t files[] = { 0, 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff, 0xffff, 0xffff };
-	struct {
-		uint64_t fs, net, scoped; /* struct landlock_ruleset_attr of ABI 6 */
-	} attr = { 0 };
-	int abi = nb_sys_landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	if (abi < 1)
-		return false;
-	if (abi >= (int)NB_COUNT(files))
-		abi = (int)NB_COUNT(files) - 1;
-	attr.fs = files[abi];
-	attr.net = abi >= 4 ? 3 : 0;	/* bind and connect of TCP */
-	attr.scoped = abi >= 6 ? 3 : 0; /* abstract unix sockets and signals outside */
-	size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
-	NB_OWN_FD int fd = nb_sys_landlock_create_ruleset(&attr, size, 0);
+	uint64_t rights;
+	NB_OWN_FD int fd = nb_landlock_ruleset(&rights);
 	return fd >= 0 && nb_sys_landlock_restrict_self(fd, 0) == 0;
 }
 
