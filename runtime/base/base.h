@@ -236,7 +236,7 @@ int nb_sys_capset(void *header, const void *data);
 int nb_sys_seccomp(unsigned op, unsigned flags, void *args);
 int nb_sys_landlock_create_ruleset(const void *attr, size_t size, uint32_t flags);
 /* A Landlock ruleset that takes away all that this kernel's can (kernel Documentation/userspace-api/landlock.rst);
- * rules give some of *ret_fs, its file system rights, back. A descriptor, or -1: the kernel has none, errno says why. */
+ * rules give some of *ret_fs, its file system rights, back. A descriptor, or -1: the kernel has none, errno says. */
 int nb_landlock_ruleset(uint64_t *ret_fs);
 int nb_sys_landlock_add_rule(int fd, unsigned type, const void *attr);
 int nb_sys_landlock_restrict_self(int fd, uint32_t flags);
