@@ -16,14 +16,16 @@ from cases_witness import rechained
 
 def collect(audit, doubled=True, shuffled=True):
     """Every record of the workers' logs, but the chain-anchors, which aren't sent; some twice, some behind their successors.
-    The logs of root were never rotated: one chain over all days."""
+    The logs of wn001 were rotated daily; the others are one chain over all days."""
     chance = random.Random(5)
     days, logs = {}, {}
     for path in audit.files():
         lines = [line for line in read(path).decode().splitlines() if '"chain-anchor"' not in line]
         logs.setdefault(path[:path.index(".jsonl")], []).extend(lines)
     for name, lines in logs.items():
-        for line in rechained(lines) if name.endswith("audit-0") else lines:
+        if name.endswith("audit-1001"):  # other boxes than those of the first log
+            lines = [line.replace('"nestbox":{"id":"', '"nestbox":{"id":"b') for line in lines]
+        for line in lines if "wn001" in name else rechained(lines):
             record = json.loads(line)
             days.setdefault((record["host"]["name"], record["@timestamp"][:10]), []).append((record["@timestamp"], line.encode() + b"\n"))
     worker, audit.logs = audit.logs, os.path.join(audit.top, "central")

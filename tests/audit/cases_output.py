@@ -108,7 +108,7 @@ class Follower:
         self.text = b""
 
     def ids(self):
-        return re.findall(rb'"nestbox":\{"id":"(\d+-\d+)"', self.text)
+        return re.findall(rb'"nestbox":\{"id":"(\d+-\d+-\d+)"', self.text)
 
     def read_until(self, condition, seconds=60):
         end = time.monotonic() + seconds

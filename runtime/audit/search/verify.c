@@ -4,6 +4,7 @@
 #include "check.h"
 #include "collected.h"
 #include "search.h"
+#include "stories.h"
 #include "witness.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ typedef struct verifying {
 	pick_paths paths;
 	witness *witness; /* NULL: no copies to compare with */
 	collected *collected;
+	stories *stories;
 } verifying;
 
 enum { CHAIN_REASON, CHAIN_FILE, CHAIN_LAST };
@@ -188,6 +190,7 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 		check_line(&v->c, line, run.at > line.at + line.n);
 		if (v->witness != NULL)
 			witness_line(v->witness, w->path, v->c.line, line);
+		stories_line(v->stories, w->path, v->c.line, line);
 		if (!v->c.fresh)
 			continue;
 		if (v->c.sequence == 1 || line.n < 2048)
@@ -208,8 +211,10 @@ static bool visit_collected(void *ctx, slice run, uint64_t offset)
 	progress_add(&v->p, run.n);
 	while (source_line(&run, &line)) {
 		v->records += collected_line(v->collected, line, run.at > line.at + line.n, &link);
+		v->c.line++;
 		if (v->witness != NULL)
-			witness_line(v->witness, w->path, ++v->c.line, line);
+			witness_line(v->witness, w->path, v->c.line, line);
+		stories_line(v->stories, w->path, v->c.line, line);
 	}
 	return true;
 }
@@ -289,6 +294,11 @@ static void tell_collected(void *ctx, bool is_fault, uint32_t file, uint64_t lin
 	finding(v, is_fault, v->o->sources.files[file].path, line, what);
 }
 
+static void tell_finding(void *ctx, bool is_fault, const char *path, uint64_t line, const char *what)
+{
+	finding(ctx, is_fault, path, line, what);
+}
+
 static int verify_all(verifying *v, nb_error *e)
 {
 	const source_list *s = &v->o->sources;
@@ -305,12 +315,9 @@ static int verify_all(verifying *v, nb_error *e)
 		witness_end(v->witness);
 	if (!v->o->partial)
 		judge_links(v);
-	return collected_judge(v->collected, v->o->partial, tell_collected, v, e);
-}
-
-static void tell_witness(void *ctx, bool is_fault, const char *path, uint64_t line, const char *what)
-{
-	finding(ctx, is_fault, path, line, what);
+	if (collected_judge(v->collected, v->o->partial, tell_collected, v, e) != 0)
+		return -1;
+	return stories_end(v->stories, tell_finding, v, e);
 }
 
 static int read_copies(verifying *v, nb_error *e)
@@ -318,7 +325,7 @@ static int read_copies(verifying *v, nb_error *e)
 	options *o = v->o;
 	if (o->against.root_count == 0)
 		return 0;
-	return witness_read(&o->against, o->host, o->q.since, &v->witness, tell_witness, v, e);
+	return witness_read(&o->against, o->host, o->q.since, &v->witness, tell_finding, v, e);
 }
 
 static void print_total(const verifying *v, unsigned long long copies)
@@ -336,23 +343,29 @@ static void print_total(const verifying *v, unsigned long long copies)
 	printf(json ? "}\n" : ": %s\n", faults ? "NOT all fit" : v->unread ? "those fit" : "all fit");
 }
 
+static int prepare(verifying *v, nb_error *e)
+{
+	pick_init(&v->paths);
+	if (pick_add(&v->paths, "nestbox.chain.reason", CHAIN_REASON, e) != 0 ||
+	    pick_add(&v->paths, "nestbox.chain.file", CHAIN_FILE, e) != 0 ||
+	    pick_add(&v->paths, "nestbox.chain.last_hash", CHAIN_LAST, e) != 0)
+		return -1;
+	return collected_new(&v->collected, e) != 0 || stories_new(&v->stories, e) != 0 ? -1 : read_copies(v, e);
+}
+
 int run_verify(options *o, nb_error *e)
 {
 	verifying v = { .o = o, .p = { .on = !o->no_progress && isatty(STDERR_FILENO) }, .between = "" };
 	bool json = o->format == OUTPUT_JSON;
-	pick_init(&v.paths);
 	if (source_expand_all(&o->sources, e) != 0)
-		return -1;
-	if (pick_add(&v.paths, "nestbox.chain.reason", CHAIN_REASON, e) != 0 ||
-	    pick_add(&v.paths, "nestbox.chain.file", CHAIN_FILE, e) != 0 ||
-	    pick_add(&v.paths, "nestbox.chain.last_hash", CHAIN_LAST, e) != 0)
 		return -1;
 	if (json)
 		printf("{\"schema_version\":%d,\"findings\":[", (int)OUTPUT_SCHEMA_VERSION);
-	int result = collected_new(&v.collected, e) != 0 || read_copies(&v, e) != 0 ? -1 : verify_all(&v, e);
+	int result = prepare(&v, e) != 0 ? -1 : verify_all(&v, e);
 	unsigned long long copies = v.witness != NULL ? witness_count(v.witness) : 0;
 	witness_free(v.witness);
 	collected_free(&v.collected);
+	stories_free(v.stories);
 	free(v.files);
 	free(v.slots);
 	if (result != 0)
