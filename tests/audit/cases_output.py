@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import time
+import unicodedata
 
 from audit import stories
 
@@ -34,6 +35,28 @@ def case_terminal(audit):
     script = subprocess.run(["script", "-qec", f"{audit.tool} find --id box-1 --jsonl --from {audit.logs}", "/dev/null"],
                             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout
     assert b"box-1" in script and b"\x1b" not in script
+
+
+def columns_of(line):
+    """Where the columns of a table begin, as a terminal counts."""
+    at, begins, blanks = 0, [], 2
+    for c in line:
+        if c != " " and blanks >= 2:
+            begins.append(at)
+        blanks = blanks + 1 if c == " " else 0
+        at += 0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+    return begins
+
+
+def case_tables_stand_in_columns(audit):
+    owners = ("cms", "\u65e5\u672c\u8a9e", "\U0001f389\U0001f389", "e\u0301toile", "\x1b[31mred\u202e", "\u00fc")
+    with open(os.path.join(audit.logs, "wide.jsonl"), "w", encoding="utf-8") as out:
+        for number, owner in enumerate(owners):
+            record = {"@timestamp": "2026-11-21T14:39:09.000000000Z", "host": {"name": "wn1"}, "condor": {"owner": owner},
+                      "nestbox": {"id": f"box-{number}"}, "event": {"action": "sandbox-start", "hash": str(number)}}
+            out.write(json.dumps(record, ensure_ascii=number % 2 == 0) + "\n")
+    lines = audit.run("find", "--host", "wn1").splitlines()
+    assert len(lines) == 7 and len({tuple(columns_of(line)) for line in lines}) == 1, "\n".join(lines)
 
 
 def documented_actions():
