@@ -161,6 +161,13 @@ def case_tail_follows_rotations(audit):
     assert before > 0 and len(follower.ids()) == before + len(set(follower.ids()[before:])) == before + 200, f"{len(follower.ids()) - before} of 200"
 
 
+def case_tail_ends_when_nobody_reads(audit):
+    audit.write(1, 3)
+    done = subprocess.run(["bash", "-c", f"'{audit.tool}' tail -f --from '{audit.logs}' | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env=audit.env, check=True)
+    assert done.stdout in (b"0\n", b"125\n"), done
+
+
 def case_bad_command_lines(audit):
     audit.generate(400, 2)
     for args, word in ((["find"], "look for"), (["find", "--bogus", "1"], "--bogus"), (["find", "--job"], "--job"),
