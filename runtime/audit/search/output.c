@@ -176,7 +176,8 @@ static void output_table(FILE *out, const found *f, const query *q)
 {
 	size_t widths[NB_COUNT(table)];
 	output_cells cells;
-	setlocale(LC_CTYPE, "C.UTF-8"); /* for width_of; where there is none, every byte counts */
+	/* For width_of, whatever the environment says; where it can't be had, every byte counts. */
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = uselocale(utf8);
 	for (size_t c = 0; c < COLUMNS; c++)
 		snprintf(cells.at[c], OUTPUT_CELL, "%s", columns[c].title);
 	for (size_t c = 0; c < NB_COUNT(table); c++)
@@ -197,6 +198,9 @@ static void output_table(FILE *out, const found *f, const query *q)
 		output_cells_of(f, &f->boxes[i], q, &row);
 		table_row(out, &row, widths);
 	}
+	uselocale(before);
+	if (utf8 != (locale_t)0)
+		freelocale(utf8);
 }
 
 /* ---- for programs ------------------------------------------------------------------------------------------- */
