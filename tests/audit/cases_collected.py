@@ -193,3 +193,18 @@ def case_prune_tells_of_logs_that_are_never_rotated(audit):
         os.unlink(path)
     told = audit.run("prune")
     assert "1 file that is still written to holds records older than --keep" in told and "audit.rotate.age" in told, told
+
+
+def case_somebody_elses_pruned_log_stops_nobody(audit):
+    """Everybody may make files in a log directory, also one of this name."""
+    audit.generate(1000, 1, 200)
+    for path in audit.files():
+        os.rename(path, os.path.join(audit.logs, os.path.basename(path)))
+    os.rmdir(os.path.join(audit.logs, "wn000"))
+    stranger = os.path.join(audit.logs, "pruned.jsonl")
+    write(stranger, b"")
+    os.chown(stranger, 65534, 65534)
+    before = audit.files()
+    told = audit.run("prune", "--keep", "202d")
+    assert "deleted" in told and len(audit.files()) < len(before) and read(stranger) == b"", told
+    assert faults(audit) == [], "the word is in root's own log"

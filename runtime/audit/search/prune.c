@@ -100,6 +100,16 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 	return true;
 }
 
+/* Where somebody else has taken the name, his file must not stop pruning: the caller's own log will do. */
+static int open_word(const char *dir, const char *id, const nb_audit_rules *rules, nb_audit_log *ret_log, nb_error *e)
+{
+	char memory[NB_ERROR_TEXT];
+	nb_text note = nb_text_over(memory, sizeof(memory));
+	if (nb_audit_open(dir, pruned_log, rules, ret_log, e) == 0)
+		return 0;
+	return e->err == EEXIST ? nb_audit_open_own(dir, id, rules, ret_log, &note, e) : -1;
+}
+
 /* Say in the directory's own chained log what is about to go. */
 static int leave_word(const char *dir, const char *name, const reading *r, nb_error *e)
 {
@@ -107,7 +117,7 @@ static int leave_word(const char *dir, const char *name, const reading *r, nb_er
 	char head[2048], event[512], stamp[NB_TIME_TEXT], id[NB_UUID_TEXT], left[NB_SHA256_HEX], quoted[512];
 	NB_OWN_AUDIT nb_audit_log log = { .fd = -1, .dirfd = -1 };
 	nb_audit_place place;
-	if (nb_uuid7(id, e) != 0 || nb_audit_open(dir, pruned_log, &rules, &log, e) != 0)
+	if (nb_uuid7(id, e) != 0 || open_word(dir, id, &rules, &log, e) != 0)
 		return -1;
 	nb_time_text(nb_now_realtime_ns(), stamp);
 	nb_hex(r->left, 32, left);
