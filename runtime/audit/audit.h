@@ -38,6 +38,8 @@ typedef struct nb_audit_link {
 /* Take the chain's members out of a line of n bytes (without its newline). False when it is not a chained record. Says
  * nothing about whether the hash is right. */
 bool nb_audit_link_of(const char *line, size_t n, nb_audit_link *ret_link);
+/* The 64 digits, lower case, of a hash; s has so many bytes or ends before. False when they are not there. */
+bool nb_audit_unhex(const char *s, uint8_t out[static 32]);
 /* True when the line's hash follows from `prev` and its bytes. */
 bool nb_audit_link_fits(const char *line, const nb_audit_link *link, const uint8_t prev[static 32]);
 /*

@@ -22,7 +22,7 @@ static int nibble(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool unhex(const char *s, uint8_t out[static 32])
+bool nb_audit_unhex(const char *s, uint8_t out[static 32])
 {
 	for (size_t i = 0; i < 32; i++) {
 		int high = nibble(s[2 * i]), low = nibble(s[2 * i + 1]);
@@ -55,14 +55,15 @@ bool nb_audit_link_of(const char *line, size_t n, nb_audit_link *ret_link)
 		return false;
 	link.hashed = n - hash_part;
 	const char *tail = line + link.hashed;
-	if (memcmp(tail, hash_key, sizeof(hash_key) - 1) != 0 || !unhex(tail + sizeof(hash_key) - 1, link.hash) ||
+	if (memcmp(tail, hash_key, sizeof(hash_key) - 1) != 0 ||
+	    !nb_audit_unhex(tail + sizeof(hash_key) - 1, link.hash) ||
 	    memcmp(line + n - (sizeof(closing) - 1), closing, sizeof(closing) - 1) != 0 ||
 	    !sequence_before(line, link.hashed, &link.sequence))
 		return false;
 	/* A quote inside a JSON string is escaped, so no payload's text can contain the key's bytes. */
 	const char *prev = memmem(line, link.hashed, prev_key, key);
-	if (prev == NULL || (size_t)(prev - line) + key + hex + event > link.hashed || !unhex(prev + key, link.prev) ||
-	    memcmp(prev + key + hex, event_key, event) != 0)
+	if (prev == NULL || (size_t)(prev - line) + key + hex + event > link.hashed ||
+	    !nb_audit_unhex(prev + key, link.prev) || memcmp(prev + key + hex, event_key, event) != 0)
 		return false;
 	*ret_link = link;
 	return true;

@@ -352,9 +352,10 @@ int nb_keeper_run(const nb_plan *plan, const char *libexecdir, nb_outcome *ret_o
 	nb_cgroups_usage(k);
 	outcome.oom = k->life.oom_kills > 0;
 	nb_door_close(k);
-	nb_registry_leave(&k->registered);
 	nb_cgroups_remove(k);
 	finish(k, &outcome, r != 0 ? e : NULL);
+	nb_registry_leave(
+		&k->registered); /* after the end record: killed in between, the box would be neither ended nor lost */
 	nb_keeper_publish(k);
 	nb_text why = nb_text_over(outcome.why, sizeof(outcome.why));
 	nb_end_sentence(&k->life, &why);

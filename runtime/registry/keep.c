@@ -103,8 +103,8 @@ static void sweep_one(int dir, const char *name, nb_registry_found *found, void 
 	nb_text t = nb_text_over(id, sizeof(id));
 	nb_text_add_bytes(&t, name, NB_UUID_TEXT - 1);
 	nb_registry_close_door(dir, id);
-	if (unlinkat(dir, name, 0) == 0)
-		found(context, id);
+	found(context, id); /* first: twice is better than never, should this process be killed here */
+	unlinkat(dir, name, 0);
 }
 
 /* "ID.new": a keeper that was killed between making and naming its file. One that is being made may not be locked yet,

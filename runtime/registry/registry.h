@@ -48,7 +48,7 @@ void nb_registry_close_door(int dirfd, const char *id);
 /* Does this process (its number as this pid namespace has it; 0: outside of it) hold nb_entry_mark's lock? */
 bool nb_registry_marked_by(const nb_registered *r, pid_t pid);
 
-/* A box whose keeper is gone without a word: called once for each, by one caller alone. */
+/* A box whose keeper is gone without a word: called by one caller at a time, and once, if that one lives on. */
 typedef void nb_registry_found(void *context, const char *id);
 void nb_registry_sweep(const nb_registered *r, nb_registry_found *found, void *context);
 

@@ -87,7 +87,7 @@ def case_a_consistent_forgery_is_named(audit):
     """A record with a right hash of its own, put in the place of another."""
     audit.write(1, 6)
     lines = read(live(audit)).splitlines(keepends=True)
-    text = lines[2][:lines[2].index(b',"hash":"')].replace(b'"0-2"', b'"6-6"')
+    text = lines[2][:lines[2].index(b',"hash":"')].replace(b'"0-2-', b'"6-6-')
     before = json.loads(lines[2])["nestbox"]["prev_hash"]
     digest = hashlib.sha256(bytes.fromhex(before) + text).hexdigest().encode()
     write(live(audit), b"".join(lines[:2] + [text + b',"hash":"' + digest + b'"}}\n'] + lines[3:]))
@@ -123,7 +123,7 @@ def case_a_damaged_tail_does_not_stop_writers_and_stays_named(audit):
 def case_many_writers_lose_nothing(audit):
     for processes in (8, 64):
         audit.write(processes, 40)
-        ids = re.findall(rb'"nestbox":\{"id":"(\d+)-(\d+)"', read(live(audit)))
+        ids = re.findall(rb'"nestbox":\{"id":"(\d+)-(\d+)-', read(live(audit)))
         assert len(ids) == len(set(ids)) == processes * 40
         for writer in range(processes):
             mine = [int(n) for w, n in ids if int(w) == writer]
@@ -137,7 +137,7 @@ def case_rotation_loses_nothing(audit):
     files = audit.files()
     assert len(files) > 3, files
     everything = b"".join(read(path) for path in files)
-    ids = re.findall(rb'"nestbox":\{"id":"(\d+-\d+)"', everything)
+    ids = re.findall(rb'"nestbox":\{"id":"(\d+-\d+)-', everything)
     assert len(ids) == len(set(ids)) == 16 * 60
     assert faults(audit) == []
     os.unlink(files[1])

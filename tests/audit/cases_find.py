@@ -177,6 +177,11 @@ def case_times(audit):
                  stamp(begin + 3600 * 10**9)[:-1] + "+01:00"):
         assert box in audit.ids("--id", box, "--time", text), text
     assert box not in audit.ids("--id", box, "--until", stamp(begin - 1))
+    for text in ("1970-01-01", "1969-12-31T23:59:59Z", "0001-01-01", "@0"):
+        assert box in audit.ids("--id", box, "--since", text) and box not in audit.ids("--id", box, "--until", text), text
+    assert box in audit.ids("--since", "1970-01-01")
+    for text in ("9999-12-31", "2500-01-01T00:00:00+14:00"):
+        assert box in audit.ids("--id", box, "--until", text) and box not in audit.ids("--id", box, "--since", text), text
     for bad in ("yesterday", "2026-13-01", "2026-02-30", "25:00", "2026-11-21T14:39:09+1", ""):
         audit.run("find", "--since", bad, status=125)
         assert "--since" in audit.said

@@ -88,7 +88,7 @@ def case_another_history_is_named(audit):
     audit.write(1, 20)
     path = copies(audit)
     lines = read(live(audit)).decode().splitlines()
-    changed = rechained(lines[:9] + [lines[9].replace('"0-9"', '"0-X"')] + lines[10:])
+    changed = rechained(lines[:9] + [lines[9].replace('"0-9-', '"0-X-')] + lines[10:])
     write(live(audit), "".join(line + "\n" for line in changed).encode())
     audit.run("verify", status=0)
     found = against(audit, path, status=1)

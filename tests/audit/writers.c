@@ -23,8 +23,10 @@ static int append_one(nb_audit_log *log, uint64_t writer, uint64_t n, bool sync,
 	nb_text h = nb_text_over(head, sizeof(head)), v = nb_text_over(event, sizeof(event));
 	memset(filler, 'x', sizeof(filler));
 	nb_time_text(nb_now_realtime_ns(), stamp);
-	nb_text_addf(&h, "{\"@timestamp\":\"%s\",\"process\":{\"args\":[\"%.*s\"]},\"nestbox\":{\"id\":\"%llu-%llu\"",
-		     stamp, (int)(n % sizeof(filler)), filler, (unsigned long long)writer, (unsigned long long)n);
+	nb_text_addf(&h,
+		     "{\"@timestamp\":\"%s\",\"process\":{\"args\":[\"%.*s\"]},\"nestbox\":{\"id\":\"%llu-%llu-%d\"",
+		     stamp, (int)(n % sizeof(filler)), filler, (unsigned long long)writer, (unsigned long long)n,
+		     getppid()); /* no two runs write about one box */
 	nb_text_addf(&v, "\"kind\":\"event\",\"action\":\"sandbox-%s\"", n % 2 ? "end" : "start");
 	if (nb_audit_append(log, head, event, n % 2 == 1, &place, NULL, e) != 0)
 		return -1;

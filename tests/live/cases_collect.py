@@ -228,6 +228,24 @@ def case_peers_that_hang(live):
         hanging.communicate(timeout=60)
 
 
+def case_descriptors_and_halves(live):
+    """What a message brings along stays with its sender; one that is not whole is no record."""
+    with collector(live, "--any-executable", "--rate", "1000") as c:
+        before = len(os.listdir(f"/proc/{c.process.pid}/fd"))
+        said = c.said("descriptors", 20)
+        require(said == [[20]], f"with descriptors it is a record all the same: {said}")
+        for _ in range(100):
+            if len(os.listdir(f"/proc/{c.process.pid}/fd")) <= before:
+                break
+            time.sleep(0.05)
+        require(len(os.listdir(f"/proc/{c.process.pid}/fd")) <= before, "descriptors of a peer are still open")
+        for name, word, *_ in c.said("halves"):
+            require(word in ("refused", "gone"), f"{name}: {word}")
+        require(len(c.records("sandbox-start")) == 20, "half a record was taken")
+        ended(c.sh(":"), 0)
+        c.verified()
+
+
 def started(live, c, script="sleep 1000"):
     """A keeper with a box that runs."""
     before = len(c.records("sandbox-start"))

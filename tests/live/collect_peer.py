@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program of a job's user that speaks to the audit collector: python3 - SOCKET SCENARIO < collect_peer.py. One answer a line."""
+import array
 import json
 import os
 import socket
@@ -103,6 +104,32 @@ def lie():
     hear(s)
     s.send(b"x" * 40)
     tell("no-message", *hear(s)[:2])
+
+
+def descriptors():
+    """Records that bring descriptors along, as many as a message may hold; told how many were placed."""
+    held = array.array("i", [os.open("/dev/null", os.O_RDONLY) for _ in range(200)])
+    words = []
+    for _ in range(int(sys.argv[3])):
+        s = connect()
+        nonce, box, begin = hear(s)[2], str(uuid.uuid4()), stamp()
+        s.sendmsg([message(START, box, *record(box, "sandbox-start", begin=begin), nonce)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, held)])
+        words.append(hear(s)[:2])
+        send(s, END, box, nonce, "sandbox-end", begin=begin)
+    tell(len([w for w, _ in words if w == "placed"]), *{t for w, t in words if w != "placed"})
+
+
+def halves():
+    """Messages that end too early, or say that more comes than there is."""
+    box = str(uuid.uuid4())
+    for name in ("header", "half", "longer", "wrapped", "nothing"):
+        s = connect()
+        nonce = hear(s)[2]
+        whole = message(START, box, *record(box, "sandbox-start"), nonce)
+        words = list(ASK.unpack(whole[:ASK.size]))
+        words[3] += {"longer": 100, "wrapped": 2**32 - 1 - words[3]}.get(name, 0)
+        s.send({"header": whole[:20], "half": whole[:len(whole) // 2], "nothing": b""}.get(name, ASK.pack(*words) + whole[ASK.size:]))
+        tell(name, *hear(s)[:2])
 
 
 def through_a_child():

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* nestbox audit find */
 #include "search.h"
+#include "story.h"
 
 #include <stdlib.h>
 
@@ -41,6 +42,8 @@ static int search_and_print(options *o, bool final, size_t *ret_n, nb_error *e)
 		*e = printing;
 		result = -1;
 	}
+	if (result == 0)
+		result = story_warn(&f, &o->sources, e);
 	found_free(&f);
 	return result;
 }

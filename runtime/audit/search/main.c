@@ -57,12 +57,9 @@ static int run_verb(const verb *v, int argc, char **argv)
 	return status < 0 ? e.status : status;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	nb_error e;
-	signal(SIGPIPE, SIG_IGN);
-	/* Answers are long, and flushed where somebody waits. glibc heeds the size only with a buffer of ours. */
-	setvbuf(stdout, malloc(answer_room), _IOFBF, answer_room);
 	if (argc < 2 || nb_streq(argv[1], "--help") || nb_streq(argv[1], "help")) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? NB_EXIT_FAILURE : 0;
@@ -74,4 +71,18 @@ int main(int argc, char **argv)
 		argv[1]);
 	print_error(&e);
 	return e.status;
+}
+
+int main(int argc, char **argv)
+{
+	/* Answers are long, and flushed where somebody waits. glibc heeds the size only with a buffer of ours. */
+	char *room = malloc(answer_room);
+	signal(SIGPIPE, SIG_IGN);
+	if (room != NULL)
+		setvbuf(stdout, room, _IOFBF, answer_room);
+	int status = run(argc, argv);
+	if (fclose(stdout) != 0 && status == 0)
+		status = NB_EXIT_FAILURE;
+	free(room);
+	return status;
 }

@@ -2,9 +2,11 @@
 #include "output.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 typedef struct column {
 	const char *title;
@@ -139,13 +141,23 @@ void output_visible(FILE *out, const char *s)
 	}
 }
 
-/* Characters, as the terminal counts them (nearly: every code point counts as one). */
+/* Columns of a terminal, once what could steer it is escaped: wide characters take two, combining ones none. */
 static size_t width_of(const char *s)
 {
-	size_t n = 0;
-	for (; *s; s++)
-		n += (*s & 0xc0) != 0x80;
-	return n;
+	char memory[4 * OUTPUT_CELL];
+	mbstate_t state = { 0 };
+	size_t width = 0;
+	nb_text t = nb_text_over(memory, sizeof(memory));
+	nb_text_add_visible(&t, s);
+	for (const char *p = memory; *p;) {
+		wchar_t c;
+		size_t n = mbrtowc(&c, p, strlen(p), &state);
+		bool whole = n != 0 && n < (size_t)-2;
+		int wide = whole ? wcwidth(c) : 1;
+		width += wide > 0 ? (size_t)wide : 0;
+		p += whole ? n : 1;
+	}
+	return width;
 }
 
 static void table_row(FILE *out, const output_cells *cells, const size_t *widths)
@@ -164,6 +176,8 @@ static void output_table(FILE *out, const found *f, const query *q)
 {
 	size_t widths[NB_COUNT(table)];
 	output_cells cells;
+	/* For width_of, whatever the environment says; where it can't be had, every byte counts. */
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = uselocale(utf8);
 	for (size_t c = 0; c < COLUMNS; c++)
 		snprintf(cells.at[c], OUTPUT_CELL, "%s", columns[c].title);
 	for (size_t c = 0; c < NB_COUNT(table); c++)
@@ -184,6 +198,9 @@ static void output_table(FILE *out, const found *f, const query *q)
 		output_cells_of(f, &f->boxes[i], q, &row);
 		table_row(out, &row, widths);
 	}
+	uselocale(before);
+	if (utf8 != (locale_t)0)
+		freelocale(utf8);
 }
 
 /* ---- for programs ------------------------------------------------------------------------------------------- */

@@ -69,8 +69,8 @@ static int compare(packing *p, nb_error *e)
 {
 	uint8_t want[32], got[32];
 	uint32_t header[4];
-	nb_sha256 sum;
-	nb_sha256_end(&p->sum, want);
+	nb_sha256 sum, whole_sum = p->sum;
+	nb_sha256_end(&whole_sum, want);
 	nb_sha256_init(&sum);
 	if (lseek(p->to, 0, SEEK_SET) != 0)
 		return fail_pack(p, "read back", errno, e);
@@ -85,17 +85,37 @@ static int compare(packing *p, nb_error *e)
 	return memcmp(want, got, sizeof(want)) == 0 ? 0 : fail_pack(p, "read back the same as", 0, e);
 }
 
+/* Has a run that was interrupted left the same there? What else has that name is not written over. */
+static int same_there(packing *p, int dirfd, const char *final, bool *ret_there, nb_error *e)
+{
+	NB_OWN_FD int there = openat(dirfd, final, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	*ret_there = there >= 0;
+	if (there < 0)
+		return errno == ENOENT ? 0 : fail_pack(p, "look at the compressed form of", errno, e);
+	int fresh = p->to;
+	nb_error other;
+	p->to = there;
+	int result = compare(p, &other);
+	p->to = fresh;
+	return result == 0 ? 0 : fail_pack(p, "put beside another file, which has the name with .zst,", 0, e);
+}
+
 static int finish(packing *p, int dirfd, const char *fresh, const struct stat *st, nb_error *e)
 {
 	char final[name_room];
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
+	bool there;
 	nb_text t = nb_text_over(final, sizeof(final));
 	nb_text_addf(&t, "%s.zst", p->name);
+	if (same_there(p, dirfd, final, &there, e) != 0)
+		return -1;
 	if (st->st_uid != geteuid() && fchown(p->to, st->st_uid, st->st_gid) != 0)
 		return fail_pack(p, "keep the owner of", errno, e);
 	if (fchmod(p->to, st->st_mode & 0777) != 0 || futimens(p->to, times) != 0 || fsync(p->to) != 0)
 		return fail_pack(p, "make durable", errno, e);
-	if (t.full || renameat(dirfd, fresh, dirfd, final) != 0 || fsync(dirfd) != 0 ||
+	if (there && unlinkat(dirfd, fresh, 0) != 0)
+		return fail_pack(p, "clean up after", errno, e);
+	if (t.full || (!there && renameat(dirfd, fresh, dirfd, final) != 0) || fsync(dirfd) != 0 ||
 	    unlinkat(dirfd, p->name, 0) != 0)
 		return fail_pack(p, "replace", errno, e);
 	return 0;

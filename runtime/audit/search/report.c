@@ -4,6 +4,7 @@
  * offline. Everything from a record is escaped text; the page's own policy forbids all but its style.
  */
 #include "search.h"
+#include "story.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,21 +22,28 @@ static const char style[] =
 	"auto;max-width:80rem;padding:0 1rem}"
 	"h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem}p{color:var(--soft);margin:.2rem "
 	"0}"
-	".wide{overflow-x:auto}svg{width:100%;height:auto;min-width:40rem}svg text{fill:var(--soft);font-size:11px}"
+	".wide{overflow-x:auto}svg{width:100%;height:auto;min-width:60rem}svg text{fill:var(--soft);font-size:11px}"
 	"svg line{stroke:var(--line)}.ok{fill:var(--ok);color:var(--ok)}.bad{fill:var(--bad);color:var(--bad)}"
 	".open{fill:var(--open);color:var(--open)}a:focus rect,a:hover rect{stroke:var(--fg);stroke-width:2}"
 	"table{border-collapse:collapse;font-size:13px;width:100%}th,td{border-bottom:1px solid "
 	"var(--line);padding:.3rem .5rem;"
-	"text-align:left;vertical-align:top;overflow-wrap:anywhere}thead th{position:sticky;top:0;background:var(--bg)}"
+	"text-align:left;vertical-align:top;overflow-wrap:anywhere;min-width:6rem}th,td.time,td.short{white-space:"
+	"nowrap;"
+	"min-width:0}thead th{position:sticky;top:0;background:var(--bg)}"
 	"tr:target{outline:2px solid var(--open)}td.id{font-family:ui-monospace,monospace}"
-	"@media print{body{max-width:none;margin:0}thead th{position:static}a{color:inherit;text-decoration:none}}";
+	"@media print{body{max-width:none;margin:0}.wide{overflow-x:visible}th,td{min-width:0}thead "
+	"th{position:static}a{color:inherit;text-decoration:none}}";
 
 typedef struct page {
 	FILE *out;
 	const found *f;
 	const query *q;
+	const source_list *sources;
+	pick_paths story_paths;
 	uint64_t from, to; /* of the time axis */
-	size_t boxes, failed, open, events;
+	size_t boxes, failed, open, events, doubted;
+	bool *doubts; /* by box: its records contradict each other */
+	bool crowded; /* more boxes at once than lanes */
 } page;
 
 static void escaped(FILE *out, const char *s)
@@ -90,6 +98,8 @@ static void measure(page *p)
 		output_cells_of(p->f, b, p->q, &cells);
 		p->boxes++;
 		p->open += !b->has_end;
+		p->doubts[i] = story_of(p->f, b, p->sources, &p->story_paths, true) != 0;
+		p->doubted += p->doubts[i];
 		p->failed += nb_streq(class_of(b, cells.at[COLUMN_RESULT]), "bad");
 		p->from = first < p->from ? first : p->from;
 		p->to = last > p->to ? last : p->to;
@@ -109,13 +119,14 @@ static unsigned x_of(const page *p, uint64_t time)
 }
 
 /* The first lane that is free when the box begins. */
-static size_t lane_for(uint64_t *free_at, size_t *used, uint64_t start, uint64_t end)
+static size_t lane_for(page *p, uint64_t *free_at, size_t *used, uint64_t start, uint64_t end)
 {
 	size_t lane = 0;
 	while (lane < *used && free_at[lane] > start)
 		lane++;
 	if (lane == *used && *used < lanes_max)
 		++*used;
+	p->crowded = p->crowded || lane == lanes_max;
 	lane = lane < lanes_max ? lane : lanes_max - 1;
 	free_at[lane] = end;
 	return lane;
@@ -129,7 +140,8 @@ static void bar(page *p, const box *b, size_t number, size_t lane)
 	unsigned from = x_of(p, b->start), to = x_of(p, end_of(p, b));
 	unsigned x = from < to ? from : to, width = from < to ? to - from : from - to;
 	fprintf(p->out,
-		"<a href=\"#b%zu\"><rect class=\"%s\" x=\"%u\" y=\"%zu\" width=\"%u\" height=\"%d\" rx=\"2\"><title>",
+		"<a href=\"#b%zu\" tabindex=\"-1\"><rect class=\"%s\" x=\"%u\" y=\"%zu\" width=\"%u\" height=\"%d\" "
+		"rx=\"2\"><title>",
 		number, class_of(b, cells.at[COLUMN_RESULT]), x, lane * lane_height, width > 2 ? width : 2,
 		lane_height - 3);
 	static const output_column told[] = { COLUMN_HOST,  COLUMN_JOB, COLUMN_OWNER,
@@ -147,15 +159,16 @@ static void timeline(page *p)
 	size_t lanes = 0, number = 0;
 	for (size_t i = 0; i < p->f->box_count; i++)
 		if (p->f->boxes[i].chosen)
-			lane_for(free_at, &lanes, p->f->boxes[i].start, end_of(p, &p->f->boxes[i]));
+			lane_for(p, free_at, &lanes, p->f->boxes[i].start, end_of(p, &p->f->boxes[i]));
 	size_t height = lanes * lane_height;
 	fprintf(p->out,
 		"<h2>Timeline</h2><p>Each bar is one box: <span class=\"ok\">&#9632; succeeded</span>, "
 		"<span class=\"bad\">&#9632; failed or killed</span>, <span class=\"open\">&#9632; no end "
 		"recorded</span>. "
-		"The table below says the same in words.</p><div class=\"wide\">"
+		"The table below says the same in words.%s</p><div class=\"wide\">"
 		"<svg viewBox=\"-4 -18 %d %zu\" role=\"img\" aria-label=\"Timeline of %zu boxes\">\n",
-		chart_width + 8, height + 22, p->boxes);
+		p->crowded ? " The last row holds more than one box at a time." : "", chart_width + 8, height + 22,
+		p->boxes);
 	for (unsigned i = 0; i <= ticks; i++) {
 		char text[NB_TIME_TEXT];
 		when_short(p->from + (p->to - p->from) / ticks * i, text);
@@ -168,23 +181,34 @@ static void timeline(page *p)
 			i == 0       ? "start"
 			: i == ticks ? "end"
 				     : "middle",
-			text + (i > 0 && i < ticks ? 5 : 0));
+			text + 5);
 	}
 	memset(free_at, 0, sizeof(free_at));
 	lanes = 0;
 	for (size_t i = 0; i < p->f->box_count; i++) {
 		const box *b = &p->f->boxes[i];
 		if (b->chosen)
-			bar(p, b, ++number, lane_for(free_at, &lanes, b->start, end_of(p, b)));
+			bar(p, b, ++number, lane_for(p, free_at, &lanes, b->start, end_of(p, b)));
 	}
 	fputs("</svg></div>\n", p->out);
+}
+
+static void cell(page *p, int column, const char *text, const char *class, bool doubted)
+{
+	static const char *const classes[COLUMNS] = {
+		[COLUMN_START] = "time", [COLUMN_END] = "time",     [COLUMN_CONTAINER] = "short",
+		[COLUMN_TRUST] = "time", [COLUMN_RESULT] = "short", [COLUMN_ID] = "id"
+	};
+	fprintf(p->out, "<td class=\"%s %s\">", classes[column] ? classes[column] : "", class);
+	escaped(p->out, text);
+	fputs(doubted && column == COLUMN_RESULT ? "<br>contradicted</td>" : "</td>", p->out);
 }
 
 static void table(page *p)
 {
 	output_cells cells;
 	size_t number = 0;
-	fputs("<h2>Boxes</h2><div class=\"wide\"><table><thead><tr>", p->out);
+	fputs("<h2 id=\"boxes\">Boxes</h2><div class=\"wide\"><table><thead><tr>", p->out);
 	for (int c = 0; c < COLUMNS; c++)
 		if (c != COLUMN_ACTION)
 			fprintf(p->out, "<th scope=\"col\">%s</th>", output_title((output_column)c));
@@ -198,12 +222,7 @@ static void table(page *p)
 		for (int c = 0; c < COLUMNS; c++) {
 			if (c == COLUMN_ACTION)
 				continue;
-			fprintf(p->out, "<td class=\"%s\">",
-				c == COLUMN_RESULT ? class_of(b, cells.at[COLUMN_RESULT])
-				: c == COLUMN_ID   ? "id"
-						   : "");
-			escaped(p->out, cells.at[c]);
-			fputs("</td>", p->out);
+			cell(p, c, cells.at[c], c == COLUMN_RESULT ? class_of(b, cells.at[c]) : "", p->doubts[i]);
 		}
 		fputs("</tr>\n", p->out);
 	}
@@ -270,10 +289,13 @@ static void write_page(page *p)
 		"<body><h1>What ran: ",
 		style);
 	asked(p->out, p->q);
+	fprintf(p->out, "</h1><p>%s to %s (UTC). %zu box%s, %zu failed or killed, %zu without a recorded end", from, to,
+		p->boxes, p->boxes == 1 ? "" : "es", p->failed, p->open);
+	if (p->doubted > 0)
+		fprintf(p->out, ", %zu whose records contradict each other (nestbox audit show tells how)", p->doubted);
 	fprintf(p->out,
-		"</h1><p>%s to %s (UTC). %zu boxes, %zu failed or killed, %zu without a recorded end. Made by "
-		"nestbox " NB_VERSION " at %s.</p>\n",
-		from, to, p->boxes, p->failed, p->open, made);
+		". Made by nestbox " NB_VERSION " at %s.</p><p><a href=\"#boxes\">To the table of boxes</a></p>\n",
+		made);
 	timeline(p);
 	table(p);
 	events(p);
@@ -298,12 +320,18 @@ static size_t boxes_only(found *f, size_t n)
 	return n;
 }
 
-static int write_to(const char *path, const found *f, const query *q, nb_error *e)
+static int write_to(const char *path, const found *f, const options *o, nb_error *e)
 {
+	NB_OWN_MEM bool *doubts = calloc(f->box_count + 1, sizeof(*doubts));
+	page p = { .f = f, .q = &o->q, .sources = &o->sources, .doubts = doubts };
+	if (doubts == NULL)
+		return nb_fail(e, NB_HOST, ENOMEM, "cannot hold the report");
+	if (story_paths(&p.story_paths, e) != 0)
+		return -1;
 	FILE *out = path != NULL ? fopen(path, "we") : stdout;
 	if (out == NULL)
 		return nb_fail(e, NB_HOST, errno, "cannot write %s", path);
-	page p = { .out = out, .f = f, .q = q };
+	p.out = out;
 	write_page(&p);
 	int result = output_done(out, e);
 	if (out != stdout && fclose(out) != 0 && result == 0)
@@ -318,7 +346,7 @@ int run_report(options *o, nb_error *e)
 	int result = search_run(o, &o->q, &o->sources, false, &f, &n, e);
 	n = boxes_only(&f, n);
 	if (result == 0 && n > 0)
-		result = write_to(o->output, &f, &o->q, e);
+		result = write_to(o->output, &f, o, e);
 	found_free(&f);
 	return result != 0 ? -1 : n == 0 ? 1 : 0;
 }

@@ -2,6 +2,7 @@
 /* nestbox audit show: one payload's story. What the kernel and root said beside what the job said, and where they
  * differ. */
 #include "search.h"
+#include "story.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,16 @@ static void print_record(const record *r, const source_list *sources)
 	walk_value(&w, slice_of(r->line), 0);
 }
 
+static void print_doubts(const found *f, const box *b, const source_list *sources)
+{
+	pick_paths paths;
+	nb_error ignored;
+	unsigned doubts = story_paths(&paths, &ignored) == 0 ? story_of(f, b, sources, &paths, true) : 0;
+	for (unsigned bit = 1; bit <= doubts; bit *= 2)
+		if ((doubts & bit) != 0)
+			printf("\nWARNING: %s.\n", story_words((story_doubt)bit));
+}
+
 static void print_story(const found *f, const box *b, const options *o)
 {
 	output_cells cells;
@@ -180,6 +191,7 @@ static void print_story(const found *f, const box *b, const options *o)
 	if (mismatches > 0)
 		printf("\nWARNING: the job claimed %zu thing%s that the worker's own evidence contradicts.\n",
 		       mismatches, mismatches == 1 ? "" : "s");
+	print_doubts(f, b, &o->sources);
 	for (size_t i = 0; i < n; i++)
 		print_record(sorted[i], &o->sources);
 	free(sorted);

@@ -3,9 +3,9 @@
 #include "search.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct followed {
@@ -147,6 +147,13 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Is somebody still there to read? */
+static bool is_heard(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+	return poll(&out, 1, 200) <= 0 || (out.revents & (POLLERR | POLLHUP)) == 0;
+}
+
 int run_tail(options *o, nb_error *e)
 {
 	following w = { .o = o, .newest = calloc(o->lines + 1, sizeof(char *)) };
@@ -159,9 +166,9 @@ int run_tail(options *o, nb_error *e)
 	w.live = true;
 	while (result == 0 && o->follow) {
 		result = output_done(stdout, e);
-		nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
-		if (result == 0)
-			result = look(&w, e);
+		if (result != 0 || !is_heard())
+			break;
+		result = look(&w, e);
 	}
 	for (size_t i = 0; i < w.kept; i++)
 		free(w.newest[i]);

@@ -2,7 +2,9 @@
 /* nestbox audit verify: within a file every record follows from the one before; across files every first record follows
  * from a record of the file that was rotated away. */
 #include "check.h"
+#include "collected.h"
 #include "search.h"
+#include "stories.h"
 #include "witness.h"
 
 #include <errno.h>
@@ -29,6 +31,8 @@ typedef struct verifying {
 	const char *between; /* of JSON's findings */
 	pick_paths paths;
 	witness *witness; /* NULL: no copies to compare with */
+	collected *collected;
+	stories *stories;
 } verifying;
 
 enum { CHAIN_REASON, CHAIN_FILE, CHAIN_LAST };
@@ -115,6 +119,7 @@ static void anchor(verifying *v, ends *file, slice line)
 	static const char key[] = "\"chain\":{\"reason\":\"";
 	pick_hits hits PICK_UNCLEARED;
 	char reason[32], hex[NB_SHA256_HEX];
+	uint8_t last[32];
 	if (memmem(line.at, line.n, key, sizeof(key) - 1) == NULL || !pick_run(&v->paths, line, &hits))
 		return;
 	record_text(&hits, CHAIN_REASON, reason, sizeof(reason));
@@ -122,12 +127,12 @@ static void anchor(verifying *v, ends *file, slice line)
 		record_text(&hits, CHAIN_FILE, file->before, sizeof(file->before));
 	if (!nb_streq(reason, "prune") || !record_text(&hits, CHAIN_LAST, hex, sizeof(hex)))
 		return;
-	for (size_t i = 0; i < v->o->sources.count; i++) {
-		char prev[NB_SHA256_HEX];
-		nb_hex(v->files[i].prev, 32, prev);
-		if (nb_streq(prev, hex))
+	if (!nb_audit_unhex(hex, last))
+		return;
+	collected_vouch(v->collected, last);
+	for (size_t i = 0; i < v->o->sources.count; i++)
+		if (memcmp(v->files[i].prev, last, 32) == 0)
 			v->files[i].explained = true;
-	}
 }
 
 /* Names without the stamp: audit-0.jsonl of audit-0.jsonl.20261121T143909.123456789Z.zst */
@@ -185,6 +190,7 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 		check_line(&v->c, line, run.at > line.at + line.n);
 		if (v->witness != NULL)
 			witness_line(v->witness, w->path, v->c.line, line);
+		stories_line(v->stories, w->path, v->c.line, line);
 		if (!v->c.fresh)
 			continue;
 		if (v->c.sequence == 1 || line.n < 2048)
@@ -192,6 +198,50 @@ static bool visit_check(void *ctx, slice run, uint64_t offset)
 		vouch(v, v->c.hash);
 	}
 	return true;
+}
+
+/* Of a log server's file: by itself; what it follows is judged when all are in. */
+static bool visit_collected(void *ctx, slice run, uint64_t offset)
+{
+	walking *w = ctx;
+	verifying *v = w->v;
+	slice line;
+	nb_audit_link link;
+	(void)offset;
+	progress_add(&v->p, run.n);
+	while (source_line(&run, &line)) {
+		v->records += collected_line(v->collected, line, run.at > line.at + line.n, &link);
+		v->c.line++;
+		if (v->witness != NULL)
+			witness_line(v->witness, w->path, v->c.line, line);
+		stories_line(v->stories, w->path, v->c.line, line);
+	}
+	return true;
+}
+
+static bool same_dir(const char *a, const char *b)
+{
+	size_t n = (size_t)(nb_basename(a) - a);
+	return n == (size_t)(nb_basename(b) - b) && strncmp(a, b, n) == 0;
+}
+
+static void verify_collected(verifying *v, size_t i, source_reader *reader)
+{
+	const source_file *files = v->o->sources.files;
+	const char *path = files[i].path;
+	uint64_t line;
+	nb_error why;
+	walking w = { v, &v->files[i], path };
+	bool oldest = i == 0 || !collected_is(files[i - 1].path) || !same_dir(files[i - 1].path, path);
+	v->c.line = 0;
+	if (collected_begin(v->collected, (uint32_t)i, oldest, &why) != 0 ||
+	    source_walk(reader, 0, visit_collected, &w, &why) != 0)
+		finding(v, true, path, v->c.line + 1, why.text);
+	if (v->witness != NULL)
+		witness_file_end(v->witness, path);
+	check_kind kind = collected_end(v->collected, &line);
+	if (kind != CHECK_FITS)
+		finding(v, kind != CHECK_TORN, path, line, check_words(kind));
 }
 
 static void verify_file(verifying *v, size_t i)
@@ -203,6 +253,10 @@ static void verify_file(verifying *v, size_t i)
 	check_init(&v->c);
 	if (source_open_listed(&v->o->sources.files[i], &reader, &v->last) != 0) {
 		v->unread++;
+		return;
+	}
+	if (collected_is(path)) {
+		verify_collected(v, i, reader);
 		return;
 	}
 	if (source_walk(reader, 0, visit_check, &w, &why) != 0) {
@@ -228,10 +282,21 @@ static int read_firsts(verifying *v, nb_error *e)
 	for (size_t i = 0; i < s->count; i++) {
 		OWN_READER source_reader *reader = NULL;
 		nb_error later; /* a file that can't be read is told of when it is checked */
-		if (source_open_listed(&s->files[i], &reader, &later) == 0)
+		if (!collected_is(s->files[i].path) && source_open_listed(&s->files[i], &reader, &later) == 0)
 			source_walk(reader, 0, visit_first, &v->files[i], &later);
 	}
 	return 0;
+}
+
+static void tell_collected(void *ctx, bool is_fault, uint32_t file, uint64_t line, const char *what)
+{
+	verifying *v = ctx;
+	finding(v, is_fault, v->o->sources.files[file].path, line, what);
+}
+
+static void tell_finding(void *ctx, bool is_fault, const char *path, uint64_t line, const char *what)
+{
+	finding(ctx, is_fault, path, line, what);
 }
 
 static int verify_all(verifying *v, nb_error *e)
@@ -250,12 +315,9 @@ static int verify_all(verifying *v, nb_error *e)
 		witness_end(v->witness);
 	if (!v->o->partial)
 		judge_links(v);
-	return 0;
-}
-
-static void tell_witness(void *ctx, bool is_fault, const char *path, uint64_t line, const char *what)
-{
-	finding(ctx, is_fault, path, line, what);
+	if (collected_judge(v->collected, v->o->partial, tell_collected, v, e) != 0)
+		return -1;
+	return stories_end(v->stories, tell_finding, v, e);
 }
 
 static int read_copies(verifying *v, nb_error *e)
@@ -263,7 +325,7 @@ static int read_copies(verifying *v, nb_error *e)
 	options *o = v->o;
 	if (o->against.root_count == 0)
 		return 0;
-	return witness_read(&o->against, o->host, o->q.since, &v->witness, tell_witness, v, e);
+	return witness_read(&o->against, o->host, o->q.since, &v->witness, tell_finding, v, e);
 }
 
 static void print_total(const verifying *v, unsigned long long copies)
@@ -281,22 +343,29 @@ static void print_total(const verifying *v, unsigned long long copies)
 	printf(json ? "}\n" : ": %s\n", faults ? "NOT all fit" : v->unread ? "those fit" : "all fit");
 }
 
+static int prepare(verifying *v, nb_error *e)
+{
+	pick_init(&v->paths);
+	if (pick_add(&v->paths, "nestbox.chain.reason", CHAIN_REASON, e) != 0 ||
+	    pick_add(&v->paths, "nestbox.chain.file", CHAIN_FILE, e) != 0 ||
+	    pick_add(&v->paths, "nestbox.chain.last_hash", CHAIN_LAST, e) != 0)
+		return -1;
+	return collected_new(&v->collected, e) != 0 || stories_new(&v->stories, e) != 0 ? -1 : read_copies(v, e);
+}
+
 int run_verify(options *o, nb_error *e)
 {
 	verifying v = { .o = o, .p = { .on = !o->no_progress && isatty(STDERR_FILENO) }, .between = "" };
 	bool json = o->format == OUTPUT_JSON;
-	pick_init(&v.paths);
 	if (source_expand_all(&o->sources, e) != 0)
-		return -1;
-	if (pick_add(&v.paths, "nestbox.chain.reason", CHAIN_REASON, e) != 0 ||
-	    pick_add(&v.paths, "nestbox.chain.file", CHAIN_FILE, e) != 0 ||
-	    pick_add(&v.paths, "nestbox.chain.last_hash", CHAIN_LAST, e) != 0)
 		return -1;
 	if (json)
 		printf("{\"schema_version\":%d,\"findings\":[", (int)OUTPUT_SCHEMA_VERSION);
-	int result = read_copies(&v, e) != 0 ? -1 : verify_all(&v, e);
+	int result = prepare(&v, e) != 0 ? -1 : verify_all(&v, e);
 	unsigned long long copies = v.witness != NULL ? witness_count(v.witness) : 0;
 	witness_free(v.witness);
+	collected_free(&v.collected);
+	stories_free(v.stories);
 	free(v.files);
 	free(v.slots);
 	if (result != 0)

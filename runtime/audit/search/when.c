@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const uint64_t second = 1000000000u;
+static const int64_t last_second = 7258118400; /* 2200-01-01: a record from beyond tells no time */
 
 /* Exactly two digits (or four) as a number, at most max; -1 when they are not there. */
 static int number(const char *s, size_t digits, int max)
@@ -31,9 +32,9 @@ static bool date(const char *s, size_t n, int64_t *ret_days)
 	static const int last[13] = { 0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	if (n < 10 || s[4] != '-' || s[7] != '-')
 		return false;
-	int year = number(s, 4, 2200), month = number(s + 5, 2, 12), day = number(s + 8, 2, 31);
+	int year = number(s, 4, 9999), month = number(s + 5, 2, 12), day = number(s + 8, 2, 31);
 	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-	if (year < 1970 || month < 1 || day < 1 || day > last[month] || (month == 2 && day == 29 && !leap))
+	if (year < 1 || month < 1 || day < 1 || day > last[month] || (month == 2 && day == 29 && !leap))
 		return false;
 	*ret_days = days_of(year, month, day);
 	return true;
@@ -76,39 +77,54 @@ static bool offset(const char *s, size_t n, int64_t *ret_seconds)
 	return true;
 }
 
-/* *ret_day: there was no time of day. 0: not a point in time. */
-static uint64_t absolute(const char *s, size_t n, bool *ret_day)
+/* *ret_day: there was no time of day. *ret_seconds: since 1970, may be before. */
+static bool absolute(const char *s, size_t n, bool *ret_day, int64_t *ret_seconds, uint64_t *ret_ns)
 {
 	int64_t days, east;
-	uint64_t ns = 0;
 	size_t used = 0;
+	*ret_ns = 0;
 	if (!date(s, n, &days))
-		return 0;
+		return false;
 	*ret_day = n == 10;
-	if (n > 10 && ((s[10] != 'T' && s[10] != 't' && s[10] != ' ') || !clock_of(s + 11, n - 11, &ns, &used)))
-		return 0;
+	if (n > 10 && ((s[10] != 'T' && s[10] != 't' && s[10] != ' ') || !clock_of(s + 11, n - 11, ret_ns, &used)))
+		return false;
 	if (n > 10 && !offset(s + 11 + used, n - 11 - used, &east))
-		return 0;
-	int64_t seconds = days * 86400 - (n > 10 ? east : 0);
-	return seconds < 0 ? 0 : (uint64_t)seconds * second + ns;
+		return false;
+	*ret_seconds = days * 86400 - (n > 10 ? east : 0);
+	return true;
 }
 
 uint64_t when_of(slice text)
 {
 	bool day;
-	uint64_t ns = absolute(text.at, text.n, &day);
-	return ns;
+	int64_t seconds;
+	uint64_t ns;
+	if (!absolute(text.at, text.n, &day, &seconds, &ns) || seconds < 0 || seconds >= last_second)
+		return 0;
+	return (uint64_t)seconds * second + ns;
+}
+
+/* "1970-01-01" and "9999-12-31" are what people write who mean any time; 0 would be no span at all. */
+static bool when_absolute(const char *s, bool late, uint64_t *ret_ns)
+{
+	bool day;
+	int64_t seconds;
+	uint64_t ns;
+	if (!absolute(s, strlen(s), &day, &seconds, &ns))
+		return false;
+	ns += day && late ? 86400 * second - 1 : 0;
+	*ret_ns = seconds < 0 || (uint64_t)seconds + ns == 0 ? 1
+		  : seconds >= last_second                   ? WHEN_NEVER
+							     : (uint64_t)seconds * second + ns;
+	return true;
 }
 
 int when_parse(const char *s, bool late, uint64_t *ret_ns, nb_error *e)
 {
-	bool day = false;
-	uint64_t v = absolute(s, strlen(s), &day), now = nb_now_realtime_ns();
+	uint64_t v, now = nb_now_realtime_ns();
 	nb_error ignored;
-	if (v != 0) {
-		*ret_ns = v + (day && late ? 86400 * second - 1 : 0);
+	if (when_absolute(s, late, ret_ns))
 		return 0;
-	}
 	if (nb_streq(s, "now")) {
 		*ret_ns = now;
 		return 0;
