@@ -94,6 +94,10 @@ void nb_sinks_close(nb_sinks *sinks);
 /* Whether the last record in the first file that names a policy names this one (sha256 in hexadecimal). Read without
  * the lock: of two writers both may find that it does not. True where there is no file to tell. */
 bool nb_sinks_know_policy(const nb_sinks *sinks, const char *sha256);
+/* Whether the first file tells of this box's end. Read without the lock, the last NB_SINKS_END_LOOKS bytes of it at the
+ * most. */
+enum { NB_SINKS_END_LOOKS = 16 << 20 };
+bool nb_sinks_tell_end(const nb_sinks *sinks, const char *id);
 /* The directory of the first file; -1: none. */
 int nb_sinks_directory(const nb_sinks *sinks);
 /* Only a file: then nobody asks what a record is about. */

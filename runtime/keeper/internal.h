@@ -119,8 +119,10 @@ bool nb_cgroup_has_children_beside(int dir, unsigned own);
 void nb_keeper_find_chirp(nb_keeper *k);
 /* After the end record. */
 void nb_keeper_publish(const nb_keeper *k);
-/* After the gate has opened. */
+/* Before the start record: a keeper that is killed after it has left an entry, for the next box of this uid to find. */
 void nb_keeper_register(nb_keeper *k);
+/* A record for each box of this uid whose keeper is gone without an end. After the gate has opened. */
+void nb_keeper_sweep(nb_keeper *k);
 /* Where the box is registered, and its policy lets anybody in. */
 void nb_door_open(nb_keeper *k);
 /* Somebody asks. */

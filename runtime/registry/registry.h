@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry - which boxes run here: a file a box, written by its keeper after the payload has started, locked as long as
- * the keeper lives, removed at the end.
+ * registry - which boxes run here: a file a box, written by its keeper before its start record, locked as long as the
+ * keeper lives, removed after its end record. One that nobody locks is of a box whose end is in no log yet.
  *
  * Beside it is the keeper's door, ID.door, in a directory that no box shows.
  *

@@ -149,21 +149,6 @@ def case_where_a_box_was_made(live):
             ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--where", where), 0, "uid-1")
 
 
-def case_lost_box(live):
-    """The same user's next box says of a killed keeper's that it was lost, on which boot of which host."""
-    mark = uuid.uuid4().hex
-    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
-    require(running.stdout.readline() == b"up\n", "the box did not start")
-    start = records(live, mark)[0]
-    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
-    os.kill(start["process"]["pid"], 9)
-    running.wait()
-    ended(live.sh(":"), 0)
-    lost = [one for one in parsed(log_of(live)) if one["nestbox"].get("id") == start["nestbox"]["id"]][-1]
-    require(lost["event"]["action"] == "sandbox-lost" and lost["nestbox"]["exit"]["kind"] == "lost", str(lost))
-    require(all(lost["host"][name] == start["host"][name] for name in ("name", "id", "boot")), f"{lost['host']} {start['host']}")
-
-
 def case_grace_that_was_used(live):
     """From the first signal that asks the payload to end to its end."""
     mark = uuid.uuid4().hex
@@ -175,18 +160,6 @@ def case_grace_that_was_used(live):
     require(running.wait() == 4, f"status {running.returncode}")
     end = records(live, mark)[-1]["nestbox"]
     require(end["exit"]["by"]["signal"] == 2 and 1000 <= end["killed"]["grace_used_ms"] < 20000, str(end))
-
-
-def registered(live, box):
-    done = live.run("ps", "--json")
-    return any(json.loads(line)["id"] == box for line in done.stdout.splitlines())
-
-
-def until(holds, what, seconds=10):
-    end = time.monotonic() + seconds
-    while not holds():
-        require(time.monotonic() < end, f"{what}: not within {seconds} s")
-        time.sleep(0.05)
 
 
 def case_forged_identity_is_named(live):
