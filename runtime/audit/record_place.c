@@ -25,30 +25,35 @@ void nb_record_cvmfs(nb_members *top, const nb_life *life)
 	nb_text_add(top->t, "]");
 }
 
+typedef struct writable {
+	const nb_plan *plan;
+	uint32_t row; /* the next to look at */
+	char text[2 * PATH_BYTES];
+} writable;
+
 /* SOURCE:TARGET as --bind takes it, of those that can be written; the payload's scratch directory is one. */
-static void add_mounts(nb_members *nestbox, const nb_plan *p)
+static const char *writable_at(void *of, size_t i)
 {
-	char memory[PATH_BYTES];
-	const char *separator = "";
-	nb_member_name(nestbox, "mounts");
-	nb_text_add(nestbox->t, "[");
-	size_t before = nestbox->t->used;
-	for (uint32_t i = 0; i < p->count; i++) {
-		const nb_row *row = &p->rows[i];
+	writable *w = of;
+	const nb_plan *p = w->plan;
+	for (w->row = i == 0 ? 0 : w->row; w->row < p->count; w->row++) {
+		const nb_row *row = &p->rows[w->row];
 		bool scratch = row->step == NB_STEP_EXECUTE && row->b != 0;
 		if (!scratch && (row->step != NB_STEP_MOUNT || (row->flags & NB_ROW_READ_ONLY) != 0))
 			continue;
-		nb_text one = nb_text_over(memory, sizeof(memory));
+		nb_text one = nb_text_over(w->text, sizeof(w->text));
 		nb_text_addf(&one, "%s:%s", nb_plan_text(p, scratch ? row->b : row->a), nb_plan_text(p, row->b));
-		if (nestbox->t->used - before > MOUNTS_BYTES) {
-			nestbox->t->cut = true;
-			break;
-		}
-		nb_text_add(nestbox->t, separator);
-		nb_text_add_json(nestbox->t, memory, PATH_BYTES);
-		separator = ",";
+		w->row++;
+		return w->text;
 	}
-	nb_text_add(nestbox->t, "]");
+	return NULL;
+}
+
+static void add_mounts(nb_members *nestbox, const nb_plan *p)
+{
+	writable all = { .plan = p };
+	nb_member_texts(nestbox, "mounts",
+			&(nb_texts){ .at = writable_at, .of = &all, .each = PATH_BYTES, .most = MOUNTS_BYTES });
 }
 
 void nb_record_place(nb_members *nestbox, const nb_life *life)

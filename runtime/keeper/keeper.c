@@ -111,7 +111,7 @@ void nb_keeper_load_identity(nb_keeper *k)
 		nb_text t = nb_text_over(m->text, sizeof(m->text));
 		in.environ_is_jobs = true;
 		nb_identity_of(&in, &m->id);
-		nb_identity_print(&m->id, NB_ID_CLASSAD, &t);
+		nb_identity_print(&m->id, NB_ID_RECORD, &t);
 		n = (ssize_t)t.used;
 	}
 	char *kept = n > 0 && nb_ad_check(m->text, (size_t)n, path, &ignored) == 0 ? malloc((size_t)n + 1) : NULL;
@@ -257,6 +257,7 @@ int nb_keeper_begin_life(nb_keeper *k, const nb_plan *plan, nb_error *e)
 	nb_sinks_begin(&k->sinks, policy, plan->host, k->life.id);
 	k->life = (nb_life){ .plan = plan,
 			     .trust = geteuid() == 0 ? "root" : "same-uid",
+			     .leftovers = UINT32_MAX,
 			     .keeper = getpid(),
 			     .parent = getppid(),
 			     .started_ns = nb_now_realtime_ns(),

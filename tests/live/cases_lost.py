@@ -25,6 +25,27 @@ def until(holds, what, seconds=10):
         time.sleep(0.05)
 
 
+def case_processes_that_were_left(live):
+    """How many the payload left behind, orphans and daemons too, is in the end record; none is 0, and unknown is nothing."""
+    scripts = {"exit 0": 0, "sleep 600 & exit 0": 1, "sleep 600 & (sleep 600 &); sleep 600 & exit 3": 3, "(exit 0) & sleep 0.2; exit 0": 0,
+               "sleep 600 & kill -9 $$": 1}
+    for policy in ({}, {"namespaces": {"proc": ["shared"]}}):
+        path = live.path("left.json")
+        with open(path, "w", encoding="ascii") as stream:
+            json.dump({"version": 1, **policy}, stream)
+        for script, left in scripts.items():
+            mark = uuid.uuid4().hex
+            live.run("exec", "--policy", path, live.image, "sh", "-c", f": {mark}; {script}")
+            end = records(live, mark)[-1]["nestbox"]
+            require(end["killed"] == {"leftover_processes": left}, f"{policy} {script}: {end}")
+    mark = uuid.uuid4().hex
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    os.kill(int(records(live, mark)[0]["nestbox"]["attested"]["init_pid"]), 9)
+    running.wait()
+    require("killed" not in records(live, mark)[-1]["nestbox"], str(records(live, mark)[-1]))
+
+
 def case_lost_box(live):
     """The same user's next box says of a killed keeper's that it was lost, on which boot of which host."""
     mark = uuid.uuid4().hex

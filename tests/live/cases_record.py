@@ -162,29 +162,6 @@ def case_grace_that_was_used(live):
     require(end["exit"]["by"]["signal"] == 2 and 1000 <= end["killed"]["grace_used_ms"] < 20000, str(end))
 
 
-def case_forged_identity_is_named(live):
-    """What a job says of the worker's identity is a claim beside what root's file says, and show warns."""
-    mark = uuid.uuid4().hex
-    known = {"MesosTaskID": "real-task", "MesosContainerName": "mesos-real", "K8SPodName": "real-pod", "WorkerOrchestrator": "mesos"}
-    forged = {"MESOS_TASK_ID": "forged-task", "MESOS_CONTAINER_NAME": "mesos-forged", "K8S_POD_NAME": "forged-pod"}
-    os.makedirs("/run/nestbox", exist_ok=True)
-    with mounted("/run/nestbox", "-o", "mode=755"):
-        with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
-            stream.write("".join(f'{name} = "{value}"\n' for name, value in known.items()))
-        with open(live.path("forged.ad"), "w", encoding="ascii") as stream:
-            stream.write('MachineAttrMesosTaskID0 = "forged-task"\nOwner = "x"\n')
-        ended(wrapped(live, ["/bin/echo", mark], {**live.env, **forged, "_CONDOR_JOB_AD": live.path("forged.ad")}), 0)
-    lines = [line for name in glob.glob("/var/log/nestbox/*.jsonl") for line in open(name, encoding="utf-8") if mark in line]
-    start = json.loads(lines[0])
-    require(start["mesos"]["task_id"] == "real-task" and start["k8s"]["pod_name"] == "real-pod", lines[0])
-    without = {**start, "nestbox": {**start["nestbox"], "claimed": None}}
-    require("forged" not in json.dumps(without), lines[0])
-    if os.geteuid() == 0:
-        done = subprocess.run([live.nestbox, "audit", "show", "--from", "/var/log/nestbox", start["nestbox"]["id"]], env=live.env,
-                              capture_output=True, text=True, check=False)
-        ended(done, 0, "WARNING: the job claimed 3 things")
-
-
 def case_groups_of_the_payload(live):
     """An ordinary user's box keeps his supplementary groups; root's has none."""
     mark, uid = uuid.uuid4().hex, str(UID)

@@ -151,20 +151,24 @@ WORKER = ("MesosTaskID", "MesosContainerID", "MesosContainerName", "MesosAgentID
           "WorkerContainerID", "WorkerContainerImage", "WorkerContainerImageID", "WorkerPhysicalHost", "WorkerOrchestrator",
           "WorkerTaskID", "K8SPodName", "K8SNamespace", "K8SPhysicalHostName", "K8SPodUID", "K8SContainerName")
 JOB = ("GlobalJobId", "Owner", "User", "AccountingGroup", "JobBatchName", "RemoteHost", "ScheddName", "x509UserProxySubject",
-       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId")
-CLAIMED = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "K8S_POD_NAME", "PANDAID", "DIRACJOBID", "HOSTNAME")
+       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId", "ChirpNestboxBoxId")
+RECORDED = ("MesosExecutorID", "MarathonAppID", "MarathonAppVersion")
+CLAIMED = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "MESOS_SLAVE_ID", "MESOS_FRAMEWORK_ID", "MESOS_EXECUTOR_ID", "MARATHON_APP_ID",
+           "MARATHON_APP_VERSION", "MARATHON_APP_DOCKER_IMAGE", "container_uuid", "WORKER_CONTAINER_IMAGE_ID", "PHYSICAL_HOSTNAME",
+           "NOMAD_ALLOC_ID", "K8S_POD_NAME", "MY_POD_UID", "POD_NAMESPACE", "NODE_NAME", "ECS_CONTAINER_METADATA_URI", "APPTAINER_CONTAINER",
+           "PANDAID", "DIRACJOBID", "HOSTNAME")
 
 
 def case_records_of_a_known_job(live):
     """Everything that can be known of a worker and a job at once."""
     mark = uuid.uuid4().hex
     os.makedirs("/run/nestbox", exist_ok=True)
-    with open(live.path("known.ad"), "w", encoding="ascii") as stream:
-        stream.write("".join(f'{name} = "{mark}"\n' for name in JOB) + "ClusterId = 7\nProcId = 0\nNumShadowStarts = 1\n")
-    env = {**live.env, "_CONDOR_JOB_AD": live.path("known.ad"), **{name: mark for name in CLAIMED}}
+    with open(live.path("known.ad"), "w", encoding="latin1") as stream:
+        stream.write("".join(f'{name} = "{mark}\xff"\n' for name in JOB) + "".join(f'MachineAttr{name}0 = "{mark}-ad"\n' for name in WORKER) + "ClusterId = 7\nProcId = 0\nNumShadowStarts = 1\n")
+    env = {**live.env, "_CONDOR_JOB_AD": live.path("known.ad"), "_CONDOR_SLOT": "slot1_1", **{name: mark + "\udcff" for name in CLAIMED}}
     with mounted("/run/nestbox", "-o", "mode=755"):
         with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
-            stream.write("".join(f'{name} = "{name}"\n' for name in WORKER))
+            stream.write("".join(f'{name} = "{name}"\n' for name in WORKER + RECORDED))
         job = ["wrap", "/bin/true"]
         if live.caller.is_root:  # whose jobs are refused: as HTCondor does, it becomes the job's user
             ended(live.run("--reuid", str(UID), "--regid", str(UID), "--clear-groups", live.nestbox, *job, program="setpriv",
@@ -176,7 +180,26 @@ def case_records_of_a_known_job(live):
     require(len(found) == 2, f"{len(found)} records")
     for one in found:
         fits(validator, one, one["event"]["action"])
-    require({"condor", "wlcg", "mesos", "k8s", "container", "orchestrator"} <= set(found[0]), str(sorted(found[0])))
+    require({"condor", "wlcg", "mesos", "marathon", "k8s", "container", "orchestrator"} <= set(found[0]), str(sorted(found[0])))
+    never = unwritten(found, "attested", "claimed", "condor", "wlcg", "mesos", "marathon", "k8s", "container", "orchestrator")
+    require(not never, f"the schema has what no record can hold: {never}")
+
+
+# What is not the start's, or not the launcher's to say.
+ELSEWHERE = {"attested": {"by", "received", "keeper_start", "payload_pid", "payload_start", "launcher", "executable", "reconnected", "parent", "ns"}}
+
+
+def unwritten(found, *objects):
+    """Members of these objects in the schema that not one of the records has."""
+    with open(os.path.join(HERE, "..", "..", "schemas", "audit-record.json"), encoding="utf-8") as stream:
+        top = json.load(stream)["properties"]
+    never = []
+    for name in objects:
+        inner = name in ("attested", "claimed")
+        named = (top["nestbox"]["properties"] if inner else top)[name]["properties"]
+        held = set().union(*((one["nestbox"] if inner else one).get(name, {}) for one in found))
+        never += [f"{name}.{one}" for one in set(named) - held - ELSEWHERE.get(name, set())]
+    return sorted(never)
 
 
 def case_records_of_other_cases(live):
