@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does a log tell of a box's end? Asked of a box whose keeper is gone, which is seldom, so the log is read from its end
- * on, piece by piece, and no further than to the box's start. */
+/* Does a log tell of a box's end, or of its loss? Asked of a box whose keeper is gone, which is seldom, so the log is
+ * read from its end on, piece by piece, and no further than to the box's start. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,8 +14,9 @@ typedef enum tells { NOTHING, START, END } tells;
 /* As members.c and the records write it: quotes in a text are escaped, so neither can stand in one. */
 static tells told_by(const char *line, size_t n)
 {
-	static const char start[] = "\"action\":\"sandbox-start\"", end[] = "\"action\":\"sandbox-end\"";
-	if (memmem(line, n, end, sizeof(end) - 1) != NULL)
+	static const char start[] = "\"action\":\"sandbox-start\"", end[] = "\"action\":\"sandbox-end\"",
+			  lost[] = "\"action\":\"sandbox-lost\"";
+	if (memmem(line, n, end, sizeof(end) - 1) != NULL || memmem(line, n, lost, sizeof(lost) - 1) != NULL)
 		return END;
 	return memmem(line, n, start, sizeof(start) - 1) != NULL ? START : NOTHING;
 }

@@ -54,15 +54,15 @@ static void keep_only(int a, int b)
 	nb_sys_close_range(high + 1, ~0u, 0);
 }
 
-/* The next child that has ended, or ends: 1 when it was killed, 0, or -1 when there is none. */
-static int reap_killed(void)
+/* The next child that has ended, or, without WNOHANG, ends: 1 when it was killed, else 0; -1 when there is none. */
+static int reap_killed(int flags)
 {
 	int status;
 	pid_t pid;
 	do
-		pid = waitpid(-1, &status, 0);
+		pid = waitpid(-1, &status, flags);
 	while (pid < 0 && errno == EINTR);
-	return pid < 0 ? -1 : WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	return pid < 0 ? -1 : pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 /* Without a pid namespace nobody but us ends what the payload left behind: all of it comes to us, the subreaper. How
@@ -71,7 +71,8 @@ static uint32_t end_leftovers(void)
 {
 	char list[4096];
 	uint32_t count = 0;
-	while (waitpid(-1, NULL, WNOHANG) >= 0) {
+	for (int killed; (killed = reap_killed(WNOHANG)) >= 0;) {
+		count += (uint32_t)killed;
 		ssize_t n = nb_read_file(AT_FDCWD, "/proc/thread-self/children", list, sizeof(list));
 		for (char *p = list; n > 0 && *p != '\0';) {
 			size_t digits = strspn(p, "0123456789");
@@ -82,7 +83,7 @@ static uint32_t end_leftovers(void)
 				kill((pid_t)pid, SIGKILL);
 			p += digits + (p[digits] != '\0');
 		}
-		count += reap_killed() > 0;
+		count += reap_killed(0) > 0;
 	}
 	return count;
 }
@@ -104,7 +105,7 @@ static void end_payload(const nb_box *b, int status)
 	if (!is_left)
 		return;
 	says = (nb_message){ .kind = NB_SAYS_LEFTOVERS };
-	for (int killed; (killed = reap_killed()) >= 0;)
+	for (int killed; (killed = reap_killed(0)) >= 0;)
 		says.number += (uint32_t)killed;
 	say(b, &says);
 }

@@ -91,6 +91,7 @@ int nb_keeper_begin_life(nb_keeper *k, const nb_plan *plan, nb_error *e);
 void nb_keeper_load_identity(nb_keeper *k);
 /* What the kernel and root's files tell of the user, the parent, the cgroup and the image: into life. Best effort. */
 void nb_keeper_look_around(nb_keeper *k);
+void nb_keeper_name_parent(nb_life *life); /* the process that started the launcher */
 /* The repository at `path`, which somebody has just looked at: its revision into life. */
 void nb_keeper_note_cvmfs(nb_keeper *k, const char *path);
 /* A record of a start that was refused before its start record; refusals are counted. Best effort: what goes wrong here

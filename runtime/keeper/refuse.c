@@ -36,6 +36,7 @@ void nb_keeper_record_refusal(nb_keeper *k, const nb_error *why)
 		return;
 	if (k->life.identity.text == NULL)
 		nb_keeper_load_identity(k);
+	nb_keeper_name_parent(&k->life);
 	nb_keeper_tell_policy(k, &ignored);
 	if (advice.tell)
 		tell_suppressed(k, &advice.told);

@@ -41,22 +41,24 @@ static void describe(const nb_keeper *k, nb_text *t)
 }
 
 /* A keeper that was killed between its last record and its entry's removal has left no box behind. */
-static void tell_lost(void *context, const char *id)
+static bool tell_lost(void *context, const nb_lost *lost)
 {
 	nb_keeper *k = context;
 	nb_error ignored;
 	const nb_aside a = { .action = "sandbox-lost",
 			     .type = "end",
-			     .id = id,
+			     .id = lost->id,
 			     .host = k->plan->host,
-			     .by = geteuid(),
+			     .uid = (uid_t)lost->uid,
+			     .started_ns = lost->started_ns,
 			     .kind = "lost",
 			     .reason = "keeper-lost",
 			     .message =
 				     "nestbox' keeper of this box was killed, and the box with it, or could not write "
 				     "how it ended: how the payload ended is not known" };
-	if (k->sinks.count > 0 && !nb_sinks_tell_end(&k->sinks, id))
-		nb_audit_aside(&k->sinks, &a, &ignored);
+	if (k->sinks.count == 0)
+		return false;
+	return nb_sinks_tell_end(&k->sinks, lost->id) || nb_audit_aside(&k->sinks, &a, &ignored) == 0;
 }
 
 void nb_keeper_register(nb_keeper *k)

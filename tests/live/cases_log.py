@@ -44,6 +44,21 @@ def case_rotation_by_size(live):
     require(not [name for name in os.listdir(directory) if name.startswith(".") and name.endswith(".new")], str(os.listdir(directory)))
 
 
+def case_anchors_name_the_host(live):
+    """Collected with others' records, what the log itself adds still says of which worker it is."""
+    directory = logs(live)
+    at = policy(live, [{"type": "file", "path": directory}])
+    ended(box(live, at), 0)
+    with open(os.path.join(directory, own_name(live)), "ab") as stream:
+        stream.write(b'{"torn')
+    ended(box(live, at), 0)
+    with open(os.path.join(directory, own_name(live)), encoding="utf-8") as stream:
+        found = [json.loads(line) for line in stream if line.endswith("}\n")]
+    anchor = [one for one in found if one["event"]["action"] == "chain-anchor"][0]
+    want = {name: value for name, value in found[0]["host"].items() if name != "pid_ns_ino"}
+    require(anchor["nestbox"]["chain"]["reason"] == "torn-tail" and anchor["host"] == want, f"{anchor} {found[0]['host']}")
+
+
 def case_rotation_while_a_box_runs(live):
     """Its end record goes into the file that is the log by then."""
     directory = logs(live)

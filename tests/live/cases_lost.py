@@ -58,6 +58,8 @@ def case_lost_box(live):
     ended(live.sh(":"), 0)
     lost = [one for one in parsed(log_of(live)) if one["nestbox"].get("id") == start["nestbox"]["id"]][-1]
     require(lost["event"]["action"] == "sandbox-lost" and lost["nestbox"]["exit"]["kind"] == "lost", str(lost))
+    require(lost["event"]["start"] == start["event"]["start"] and lost["user"]["id"] == start["user"]["id"], str(lost))
+    require("process" not in lost, "a process that is not the box's")
     require(all(lost["host"][name] == start["host"][name] for name in ("name", "id", "boot")), f"{lost['host']} {start['host']}")
 
 
@@ -77,6 +79,19 @@ def case_killed_at_every_moment(live):
             want = "sandbox-end" if moment in MOMENTS[6:] else "sandbox-lost"
             require(of_box == ["sandbox-start", want], f"{moment}: {of_box}")
     require(died == len(MOMENTS), f"killed at {died} of {len(MOMENTS)} moments")
+
+
+def case_killed_while_it_tells_of_a_loss(live):
+    """The next box is killed as well, before or after it has written of the loss: the one after that knows what is missing."""
+    for moment in ("before:sandbox-lost", "after:sandbox-lost"):
+        mark = uuid.uuid4().hex
+        for die in ("after:sync", moment):
+            done = live.run("exec", live.image, "sh", "-c", f": {mark}; exit 0", program=live.broken, env={**live.env, "NESTBOX_DIE": die})
+            require(done.returncode == -9, f"{die}: {done}")
+        ended(live.sh(":"), 0)
+        for start in [one for one in records(live, mark) if one["event"]["action"] == "sandbox-start"]:
+            of_box = [one["event"]["action"] for one in parsed(log_of(live)) if one["nestbox"].get("id") == start["nestbox"]["id"]]
+            require(of_box == ["sandbox-start", "sandbox-lost"], f"{moment}: {of_box}")
 
 
 def case_an_end_that_could_not_be_written(live):
