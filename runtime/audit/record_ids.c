@@ -43,6 +43,7 @@ static const ad_row job_rows[] = {
 	{ "condor", "batch_name", "JobBatchName" },
 	{ "condor", "remote_host", "RemoteHost" },
 	{ "condor", "run_attempt", "NumShadowStarts" },
+	{ "condor", "submitter", "SubmitterGlobalJobId" }, /* of the job that a CE made this one of */
 	{ "wlcg", "dn", "x509UserProxySubject" },
 	{ "wlcg", "vo", "x509UserProxyVOName" },
 	{ "wlcg", "fqan", "x509UserProxyFirstFQAN" },

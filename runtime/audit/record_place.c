@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a box was made of: its cgroup, its image, where it could write, and which revisions of CVMFS it saw. */
+#include <string.h>
 #include <sys/sysmacros.h>
 
 #include "audit.h"
@@ -56,6 +57,36 @@ static void add_mounts(nb_members *nestbox, const nb_plan *p)
 			&(nb_texts){ .at = writable_at, .of = &all, .each = PATH_BYTES, .most = MOUNTS_BYTES });
 }
 
+/* CVMFS_ROOT/REPOSITORY/.flat/ab/ab12...: where unpackers keep an image, by the digest of its manifest (cvmfs ducc). In
+ * CVMFS alone: anywhere else a job could have made that name. */
+static const char *digest_in(const nb_plan *p)
+{
+	enum { DIGITS = 64, PREFIX = 2 };
+	static const char store[] = "/.flat/";
+	const char *image = p->request->image, *root = nb_policy_text(p->policy, p->policy->cvmfs_path);
+	if (root[0] == '\0' || !nb_path_below(image, root))
+		return NULL;
+	const char *at = strstr(image, store);
+	const char *digest = at != NULL && strlen(at) >= sizeof(store) - 1 + PREFIX + 1 + DIGITS
+				     ? at + sizeof(store) - 1 + PREFIX + 1
+				     : NULL;
+	bool good = digest != NULL && digest[-1] == '/' && memcmp(digest - 1 - PREFIX, digest, PREFIX) == 0 &&
+		    strspn(digest, "0123456789abcdef") == DIGITS && (digest[DIGITS] == '\0' || digest[DIGITS] == '/');
+	return good ? digest : NULL;
+}
+
+static void add_digest(nb_members *image, const nb_plan *p)
+{
+	char text[sizeof("sha256:") + NB_SHA256_HEX];
+	const char *digest = digest_in(p);
+	nb_text t = nb_text_over(text, sizeof(text));
+	if (digest == NULL)
+		return;
+	nb_text_add(&t, "sha256:");
+	nb_text_add_bytes(&t, digest, NB_SHA256_HEX - 1);
+	nb_member(image, "digest", text);
+}
+
 void nb_record_place(nb_members *nestbox, const nb_life *life)
 {
 	nb_members cgroup = nb_object_in(nestbox, "cgroup");
@@ -72,6 +103,7 @@ void nb_record_place(nb_members *nestbox, const nb_life *life)
 		nb_member(&image, "dev", device);
 		nb_member_id(&image, "ino", life->image_ino);
 	}
+	add_digest(&image, life->plan);
 	nb_object_end(&image);
 	add_mounts(nestbox, life->plan);
 }

@@ -149,6 +149,24 @@ def case_where_a_box_was_made(live):
             ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--where", where), 0, "uid-1")
 
 
+def case_digest_of_an_image_in_cvmfs(live):
+    """Of what an unpacker put there by its digest, and of no directory that merely has such a name."""
+    top, hexed = live.path("digest"), "ab" + "1" * 62
+    with open(live.path("digest.json"), "w", encoding="ascii") as stream:
+        json.dump({"version": 1, "cvmfs": {"path": top + "/cvmfs"}}, stream)
+    names = {f"cvmfs/unpacked.example.org/.flat/ab/{hexed}": "sha256:" + hexed, f"cvmfs/unpacked.example.org/.flat/ac/{hexed}": None,
+             f"cvmfs/unpacked.example.org/.flat/ab/{hexed}2": None, f"elsewhere/.flat/ab/{hexed}": None}
+    for name, want in names.items():
+        shutil.copytree(live.image, f"{top}/{name}", symlinks=True)
+        os.makedirs(top + "/cvmfs", exist_ok=True)
+        mark = uuid.uuid4().hex
+        link = live.path("digest-link")
+        os.symlink(f"{top}/{name}", link)
+        ended(live.run("exec", "--policy", live.path("digest.json"), link, "true", mark), 0)
+        os.unlink(link)
+        require(records(live, mark)[0]["nestbox"]["image"].get("digest") == want, f"{name}: {records(live, mark)[0]['nestbox']['image']}")
+
+
 def case_grace_that_was_used(live):
     """From the first signal that asks the payload to end to its end."""
     mark = uuid.uuid4().hex

@@ -151,7 +151,8 @@ WORKER = ("MesosTaskID", "MesosContainerID", "MesosContainerName", "MesosAgentID
           "WorkerContainerID", "WorkerContainerImage", "WorkerContainerImageID", "WorkerPhysicalHost", "WorkerOrchestrator",
           "WorkerTaskID", "K8SPodName", "K8SNamespace", "K8SPhysicalHostName", "K8SPodUID", "K8SContainerName")
 JOB = ("GlobalJobId", "Owner", "User", "AccountingGroup", "JobBatchName", "RemoteHost", "ScheddName", "x509UserProxySubject",
-       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId", "ChirpNestboxBoxId")
+       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId", "ChirpNestboxBoxId",
+       "SubmitterGlobalJobId")
 RECORDED = ("MesosExecutorID", "MarathonAppID", "MarathonAppVersion")
 CLAIMED = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "MESOS_SLAVE_ID", "MESOS_FRAMEWORK_ID", "MESOS_EXECUTOR_ID", "MARATHON_APP_ID",
            "MARATHON_APP_VERSION", "MARATHON_APP_DOCKER_IMAGE", "container_uuid", "WORKER_CONTAINER_IMAGE_ID", "PHYSICAL_HOSTNAME",
