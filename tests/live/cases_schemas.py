@@ -4,6 +4,9 @@ import copy
 import glob
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 import uuid
 
@@ -11,7 +14,13 @@ import jsonschema
 
 from box import UID, ended, require
 from cases_check import mounted
+from cases_record import log_of
 from collect_lab import collector
+from secretsite import LEASED, PROXY, agent, said, site, until
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+
+import ecs  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, "..", "data")
@@ -145,6 +154,60 @@ def case_records(live):
         at = list(members(more))[number]
         at["Undocumented"] = 1
         require(not validator.is_valid(more), f"the schema takes whatever comes in {at}")
+
+
+def documented_actions():
+    """The kinds of records that docs/audit-log.md lists."""
+    with open(os.path.join(HERE, "..", "..", "docs", "audit-log.md"), encoding="utf-8") as stream:
+        table = stream.read().split("<!-- actions -->")[1].split("<!-- /actions -->")[0]
+    return set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
+
+
+def made(live, path):
+    """One record at least of every kind but those of secrets and of nestbox kill, in the log that the policy names."""
+    box = live.start("exec", "--policy", path, live.image, "sleep", "600")
+    for _ in range(500):
+        running = [one for one in map(json.loads, live.run("ps", "--json").stdout.splitlines()) if one["keeper_pid"] == box.pid]
+        if running and live.run("enter", running[0]["id"], "true").returncode == 0:
+            break
+        time.sleep(0.02)
+    ended(live.run("kill", "--grace", "0", running[0]["id"]), 0)
+    box.wait()
+    ended(live.run("exec", "--policy", path, live.image, "sleep", "600"), -15)  # wall time
+    for _ in range(12):
+        ended(live.run("exec", "--policy", path, "/nowhere", "true"), 125)
+    require(live.run("exec", "--policy", path, live.image, "true", program=live.broken, env={**live.env, "NESTBOX_DIE": "after:sync"}).returncode == -9,
+            "not killed")
+    ended(live.run("exec", "--policy", path, live.image, "true"), 0)
+
+
+def case_every_kind_of_record(live):
+    """One at least of each kind that the page lists, as it is made: the schema and Elastic's field types take it, and no member more."""
+    path, log = policy(live, limits={"wall_time": "2s"})
+    subprocess.run([live.nestbox, "policy", "compile", path], check=True, stdout=subprocess.DEVNULL)  # the broken launcher has no compiler
+    kept = len(list(records(log_of(live)))) if os.path.exists(log_of(live)) else 0
+    made(live, path)
+    name = glob.glob(log + "/*.jsonl")[0]
+    with open(name, "ab") as stream:
+        stream.write(b'{"torn')
+    ended(live.run("exec", "--policy", path, live.image, "true"), 0)
+    found = list(records(name)) + [one for one in list(records(log_of(live)))[kept:] if one["event"]["action"] == "sandbox-kill"]
+    gone = {**PROXY, "name": "gone", "path": "secret/data/none", "env": "GONE", "required": False}
+    with site(live, {**PROXY, "renew": True, "refresh": "1s"}, gone, LEASED, ttl=600) as s:
+        running = s.start("echo up; exec sleep 600")
+        said(running, b"up\n")
+        s.agent.kv2["grid/proxy"].append(agent.kv2({"proxy": "the second"}, version=2))
+        until("a renewal", lambda: s.events("secret-renewed"))
+        running.terminate()
+        running.wait()
+        found += [json.loads(line) for line in s.log().splitlines()]
+    kinds = {one["event"]["action"] for one in found}
+    require(kinds == documented_actions(), f"{kinds ^ documented_actions()}")
+    validator = schema(live, "audit-record")
+    for one in found:
+        fits(validator, one, one["event"]["action"])
+        require(not validator.is_valid({**one, "undocumented": 1}), "the schema takes whatever comes")
+    ecs.check(found)
 
 
 WORKER = ("MesosTaskID", "MesosContainerID", "MesosContainerName", "MesosAgentID", "MesosFrameworkID", "WorkerContainerRuntime",
