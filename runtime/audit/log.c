@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -31,34 +30,13 @@ int nb_audit_sync(nb_audit_log *log, nb_error *e)
 
 /* ---- the lock ----------------------------------------------------------------------------------------------- */
 
-/* flock(2) has no timeout: ask, and sleep in between. A stopped process that holds the lock must not stop every start
- * on the worker for ever. Who holds it may wait for the disk, when the page that it writes to is on its way there, so
- * the first sleeps are short against that. */
-static int lock_file(const nb_audit_log *log, nb_error *e)
-{
-	static const uint64_t soon = 20000000, briefly = 50000, longest = 1000000;
-	uint64_t began = nb_now_boottime_ns();
-	while (flock(log->fd, LOCK_EX | LOCK_NB) != 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return nb_log_fail(log, errno, "lock", e);
-		uint64_t waited = nb_now_boottime_ns() - began;
-		if (waited > log->rules->lock_ns)
-			return nb_fail(e, NB_HOST, 0,
-				       "the audit log %s has been locked by another process for %llu s; the site must "
-				       "end that process",
-				       log->name, (unsigned long long)(log->rules->lock_ns / 1000000000u));
-		nanosleep(&(struct timespec){ .tv_nsec = (long)(waited < soon ? briefly : longest) }, NULL);
-	}
-	return 0;
-}
-
 /* Lock the file that bears the log's name now: another writer may have rotated ours away while we waited. One that may
  * not open the new file any more, having dropped its privileges, keeps the old one; a deleted log is begun anew. */
 static int lock_live(nb_audit_log *log, nb_error *e)
 {
 	for (int tries = 0; tries < 1000; tries++) {
 		struct stat mine, live;
-		if (lock_file(log, e) != 0)
+		if (nb_log_lock(log, e) != 0)
 			return -1;
 		if (log->dirfd < 0 || fstat(log->fd, &mine) != 0)
 			return 0;

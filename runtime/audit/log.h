@@ -10,3 +10,5 @@ int nb_log_fail(const nb_audit_log *log, int err, const char *what, nb_error *e)
 int nb_log_open_file(const nb_audit_log *log, const char *name, int flags);
 /* May records go into this open file? NB_HOST when it is somebody else's, or others may write to it. */
 int nb_log_judge(const nb_audit_log *log, int fd, nb_error *e);
+/* The open file's lock, for this process alone. NB_HOST when others have held it for rules->lock_ns. */
+int nb_log_lock(const nb_audit_log *log, nb_error *e);

@@ -8,7 +8,7 @@
 #include "members.h"
 #include "record_ids.h"
 
-enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, ARGS_CUT_BYTES = 4096, AD_TEXT = 1024 };
+enum { AD_TEXT = 1024 };
 
 void nb_life_limit(nb_life *life, const char *name, const char *value)
 {
@@ -35,27 +35,6 @@ void nb_record_host(nb_members *top, const nb_host *h, uint64_t pid_ns)
 	if (pid_ns != 0)
 		nb_member_id(&m, "pid_ns_ino", pid_ns);
 	nb_object_end(&m);
-}
-
-static void add_args(nb_members *m, const nb_plan *p)
-{
-	size_t used = 0, count = 0, most = m->t->json_most != 0 ? ARGS_CUT_BYTES : ARGS_MAX_BYTES;
-	const char *separator = "";
-	nb_member_name(m, "args");
-	nb_text_add(m->t, "[");
-	for (char *const *a = p->request->argv; *a != NULL; a++, count++) {
-		if (used + 2 > most) {
-			m->t->cut = true;
-			continue;
-		}
-		nb_text_add(m->t, separator);
-		size_t before = m->t->used;
-		nb_text_add_json(m->t, *a, ARG_MAX_BYTES);
-		used += m->t->used - before;
-		separator = ",";
-	}
-	nb_text_add(m->t, "]");
-	nb_member_u64(m, "args_count", count);
 }
 
 /* The payload's supplementary groups: the caller's, unless its ids are changed, which leaves it none. */
@@ -92,10 +71,10 @@ void nb_record_process(nb_members *top, const nb_life *life)
 	if (life->ended_ns == 0)
 		add_groups(&m, p);
 	if (p->request->argv != NULL) { /* NULL: a wrapper that was called without a command */
-		nb_member_max(&m, "executable", p->prepend[0] ? p->prepend[0] : p->request->argv[0], ARG_MAX_BYTES);
-		add_args(&m, p);
+		nb_words words = { .vector = p->request->argv };
+		nb_record_words(&m, p->prepend[0] ? p->prepend[0] : p->request->argv[0], &words);
 	}
-	nb_member_max(&m, "working_directory", p->host->cwd, ARG_MAX_BYTES);
+	nb_member_max(&m, "working_directory", p->host->cwd, AD_TEXT);
 	if (life->exe_sha256[0] != '\0') {
 		nb_members hash = nb_object_in(&m, "hash");
 		nb_member(&hash, "sha256", life->exe_sha256);
@@ -174,31 +153,8 @@ static void add_attested(nb_members *nestbox, const nb_life *life)
 	nb_member_id(&m, "keeper_pid", (uint64_t)life->keeper);
 	nb_member_id(&m, "init_pid", (uint64_t)life->init);
 	nb_member(&m, "cgroup", p->host->cgroup.own);
-	/* what a job can claim, too, has the claim's name, so that the two can be compared */
-	nb_record_ad(&m, "mesos_task_id", &life->identity, "MesosTaskID");
-	nb_record_ad(&m, "mesos_container_name", &life->identity, "MesosContainerName");
-	nb_record_ad(&m, "k8s_pod_name", &life->identity, "K8SPodName");
-	nb_record_ad(&m, "container_id", &life->identity, "WorkerContainerID");
-	nb_record_ad(&m, "physical_host", &life->identity, "WorkerPhysicalHost");
+	nb_record_attested_ids(&m, &life->identity);
 	nb_object_end(&m);
-}
-
-/* The job says so: its ad and its environment, both of which it can write. */
-void nb_record_claimed(nb_members *nestbox, const nb_life *life)
-{
-	static const char *const variables[][2] = {
-		{ "mesos_task_id", "MESOS_TASK_ID" }, { "mesos_container_name", "MESOS_CONTAINER_NAME" },
-		{ "k8s_pod_name", "K8S_POD_NAME" },   { "panda_id", "PANDAID" },
-		{ "dirac_job_id", "DIRACJOBID" },     { "hostname", "HOSTNAME" }
-	};
-	const nb_request *r = life->plan->request;
-	size_t mark;
-	nb_members m = nb_group(nestbox, "claimed", &mark);
-	nb_record_ad(&m, "global_job_id", &r->job, "GlobalJobId");
-	nb_record_ad(&m, "owner", &r->job, "Owner");
-	for (size_t i = 0; i < NB_COUNT(variables); i++)
-		nb_member_max(&m, variables[i][0], nb_env_get(r->env, variables[i][1]), AD_TEXT);
-	nb_group_end(nestbox, &m, mark);
 }
 
 void nb_record_policy(nb_members *nestbox, const nb_policy *policy)

@@ -34,7 +34,7 @@ typedef struct nb_stop {
 	int signal;
 	pid_t pid;
 	uid_t uid;
-	char name[32]; /* of that uid, where the worker has one; for NB_END_ADMINISTRATOR alone */
+	char name[32];     /* of that uid, where the worker has one; for NB_END_ADMINISTRATOR alone */
 	uint64_t since_ns; /* realtime of the first one */
 } nb_stop;
 
@@ -74,9 +74,9 @@ typedef struct nb_life {
 	const nb_plan *plan;
 	const char *trust; /* "root", "collector", "same-uid": who could have written or altered the record */
 	pid_t keeper, parent, init;
-	char user_name[40], parent_name[24];   /* of the payload's uid; the parent's comm; "": not known */
-	uint64_t cgroup_id;                    /* of plan->host->cgroup.own; 0: not known */
-	uint64_t image_dev, image_ino;         /* of the image's directory; ino 0: not known */
+	char user_name[40], parent_name[24]; /* of the payload's uid; the parent's comm; "": not known */
+	uint64_t cgroup_id;                  /* of plan->host->cgroup.own; 0: not known */
+	uint64_t image_dev, image_ino;       /* of the image's directory; ino 0: not known */
 	nb_life_cvmfs cvmfs[NB_LIFE_CVMFS];
 	uint32_t cvmfs_count;
 	pid_t payload;                         /* on the worker; 0: not known (yet) */
@@ -99,7 +99,9 @@ typedef struct nb_life {
 	int status;                  /* wait status */
 	const struct nb_flood *told; /* of events-suppressed */
 	const nb_error *failed;      /* why no payload ran; NULL: one did, or nobody knows */
-	bool init_killed;            /* pid 1 died of SIGKILL before it could tell of the payload */
+	uint32_t leftovers; /* processes that were there when the payload had ended, and were killed; UINT32_MAX: not
+			     * known */
+	bool init_killed;   /* pid 1 died of SIGKILL before it could tell of the payload */
 	nb_stop stop;
 	bool over_limit;     /* the memory limit of the box itself was reached, not one above or below it */
 	nb_end cut;          /* what the payload was ended for: a limit of the keeper's own, NB_END_ADMINISTRATOR; else

@@ -10,9 +10,11 @@ typedef struct nb_aside {
 	const char *type;   /* ECS event.type: "change", "end" */
 	const char *id;     /* of the box */
 	const nb_host *host;
-	uid_t by;           /* who says so */
-	const char *reason; /* nestbox.exit.reason */
-	const char *kind;   /* nestbox.exit.kind, or NULL */
+	uid_t uid;           /* user.id: who ends the box, or whose it was */
+	pid_t pid;           /* process.pid: who ends it; 0: nobody did */
+	uint64_t started_ns; /* event.start: the box's, realtime; 0: not told */
+	const char *reason;  /* nestbox.exit.reason */
+	const char *kind;    /* nestbox.exit.kind, or NULL */
 	const char *message;
 } nb_aside;
 

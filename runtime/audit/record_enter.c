@@ -1,33 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who joined a running box, with what, and how that ended. */
-#include <string.h>
 #include <sys/wait.h>
 
 #include "audit.h"
 #include "members.h"
 #include "record_ids.h"
-
-enum { ARG_MAX_BYTES = 1024, ARGS_MAX_BYTES = 12288, ARGS_CUT_BYTES = 4096 };
-
-static void add_words(nb_members *m, const nb_life_entry *entry)
-{
-	size_t count = 0, used = 0, most = m->t->json_most != 0 ? ARGS_CUT_BYTES : ARGS_MAX_BYTES;
-	nb_member_max(m, "executable", entry->words, ARG_MAX_BYTES);
-	nb_member_name(m, "args");
-	nb_text_add(m->t, "[");
-	for (const char *p = entry->words; p < entry->words + entry->size; p += strlen(p) + 1, count++) {
-		size_t before = m->t->used;
-		if (used + 2 > most) {
-			m->t->cut = true;
-			continue;
-		}
-		nb_text_add(m->t, count ? "," : "");
-		nb_text_add_json(m->t, p, ARG_MAX_BYTES);
-		used += m->t->used - before;
-	}
-	nb_text_add(m->t, "]");
-	nb_member_u64(m, "args_count", count);
-}
 
 static void add_process(nb_members *top, const nb_life_entry *entry)
 {
@@ -35,7 +12,7 @@ static void add_process(nb_members *top, const nb_life_entry *entry)
 	nb_member_u64(&m, "pid", (uint64_t)entry->pid);
 	nb_member_time(&m, "start", entry->started_ns);
 	if (entry->words != NULL)
-		add_words(&m, entry);
+		nb_record_words(&m, entry->words, &(nb_words){ .flat = entry->words, .size = entry->size });
 	if (entry->ended_ns != 0) {
 		nb_member_time(&m, "end", entry->ended_ns);
 		if (WIFEXITED(entry->status))

@@ -4,7 +4,7 @@
 #include "members.h"
 #include "record_ids.h"
 
-enum { TEXT_MAX = 1024, FILES_MAX = 16 };
+enum { TEXT_MAX = 1024, BINDS_MAX = 4096, FILES_MAX = 16 };
 
 /* Who asked: the caller, whoever the payload would have been. */
 static void add_caller(nb_members *top, const nb_life *life)
@@ -48,22 +48,29 @@ static int finish(const event_words *w, const nb_text *head, nb_text *t, nb_erro
 	return head->full || t->full ? nb_fail(e, NB_BUG, 0, "an audit record is too long") : 0;
 }
 
+typedef struct asked_binds {
+	const nb_request *r;
+	char text[2 * TEXT_MAX];
+} asked_binds;
+
+static const char *bind_at(void *of, size_t i)
+{
+	asked_binds *all = of;
+	nb_text one = nb_text_over(all->text, sizeof(all->text));
+	if (i == all->r->bind_count)
+		return NULL;
+	const nb_bind *b = &all->r->binds[i];
+	nb_text_add_bytes(&one, b->source, b->source_len);
+	nb_text_add(&one, ":");
+	nb_text_add_bytes(&one, b->target, b->target_len);
+	nb_text_add(&one, b->read_only ? ":ro" : "");
+	return all->text;
+}
+
 static void add_binds(nb_members *m, const nb_request *r)
 {
-	char text[TEXT_MAX];
-	nb_member_name(m, "binds");
-	nb_text_add(m->t, "[");
-	for (uint32_t i = 0; i < r->bind_count && i < 8; i++) {
-		const nb_bind *b = &r->binds[i];
-		nb_text one = nb_text_over(text, sizeof(text));
-		nb_text_add_bytes(&one, b->source, b->source_len);
-		nb_text_add(&one, ":");
-		nb_text_add_bytes(&one, b->target, b->target_len);
-		nb_text_add(&one, b->read_only ? ":ro" : "");
-		nb_text_add(m->t, i > 0 ? "," : "");
-		nb_text_add_json(m->t, text, TEXT_MAX);
-	}
-	nb_text_add(m->t, "]");
+	asked_binds all = { .r = r };
+	nb_member_texts(m, "binds", &(nb_texts){ .at = bind_at, .of = &all, .each = TEXT_MAX, .most = BINDS_MAX });
 }
 
 static void add_requested(nb_members *nestbox, const nb_request *r)

@@ -190,13 +190,17 @@ static void add_who(nb_members *end, const nb_stop *stop)
 	nb_object_end(&by);
 }
 
-/* How long the payload went on after the first signal that asked it to end. */
-static void add_grace(nb_members *nestbox, const nb_life *life)
+/* What the payload left behind, and how long it went on after the first signal that asked it to end. */
+static void add_killed(nb_members *nestbox, const nb_life *life, bool by_somebody)
 {
-	nb_members m = nb_object_in(nestbox, "killed");
+	size_t mark;
+	nb_members m = nb_group(nestbox, "killed", &mark);
 	uint64_t used = life->ended_ns > life->stop.since_ns ? life->ended_ns - life->stop.since_ns : 0;
-	nb_member_u64(&m, "grace_used_ms", used / 1000000u);
-	nb_object_end(&m);
+	if (life->ran && life->leftovers != UINT32_MAX)
+		nb_member_u64(&m, "leftover_processes", life->leftovers);
+	if (by_somebody)
+		nb_member_u64(&m, "grace_used_ms", used / 1000000u);
+	nb_group_end(nestbox, &m, mark);
 }
 
 /* What may be 0 without meaning anything is left out then. */
@@ -241,8 +245,7 @@ void nb_record_exit(nb_members *nestbox, const nb_life *life)
 		add_who(&m, &life->stop);
 	nb_member(&m, "message", life->failed != NULL ? life->failed->text : memory);
 	nb_object_end(&m);
-	if (by_somebody)
-		add_grace(nestbox, life);
+	add_killed(nestbox, life, by_somebody);
 	if (life->failed != NULL)
 		nb_record_refusal(nestbox, life->failed);
 	add_usage(nestbox, life);

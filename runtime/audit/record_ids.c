@@ -22,6 +22,9 @@ static const ad_row worker_rows[] = {
 	{ "mesos", "container_name", "MesosContainerName" },
 	{ "mesos", "agent_id", "MesosAgentID" },
 	{ "mesos", "framework_id", "MesosFrameworkID" },
+	{ "mesos", "executor_id", "MesosExecutorID" },
+	{ "marathon", "app_id", "MarathonAppID" },
+	{ "marathon", "app_version", "MarathonAppVersion" },
 	{ "k8s", "pod_name", "K8SPodName" },
 	{ "k8s", "pod_uid", "K8SPodUID" },
 	{ "k8s", "namespace", "K8SNamespace" },
@@ -40,6 +43,7 @@ static const ad_row job_rows[] = {
 	{ "condor", "batch_name", "JobBatchName" },
 	{ "condor", "remote_host", "RemoteHost" },
 	{ "condor", "run_attempt", "NumShadowStarts" },
+	{ "condor", "submitter", "SubmitterGlobalJobId" }, /* of the job that a CE made this one of */
 	{ "wlcg", "dn", "x509UserProxySubject" },
 	{ "wlcg", "vo", "x509UserProxyVOName" },
 	{ "wlcg", "fqan", "x509UserProxyFirstFQAN" },
@@ -136,9 +140,11 @@ void nb_record_worker(nb_members *top, const nb_life *life)
 	static const struct {
 		const char *object;
 		void (*more)(nb_members *m, const nb_ad *ad);
-	} objects[] = {
-		{ "container", add_container }, { "orchestrator", add_resource }, { "mesos", NULL }, { "k8s", NULL }
-	};
+	} objects[] = { { "container", add_container },
+			{ "orchestrator", add_resource },
+			{ "mesos", NULL },
+			{ "marathon", NULL },
+			{ "k8s", NULL } };
 	const nb_ad *ad = &life->identity;
 	for (size_t i = 0; ad->text != NULL && i < NB_COUNT(objects); i++) {
 		nb_members m;

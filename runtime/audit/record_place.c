@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a box was made of: its cgroup, its image, where it could write, and which revisions of CVMFS it saw. */
+#include <string.h>
 #include <sys/sysmacros.h>
 
 #include "audit.h"
@@ -25,30 +26,65 @@ void nb_record_cvmfs(nb_members *top, const nb_life *life)
 	nb_text_add(top->t, "]");
 }
 
+typedef struct writable {
+	const nb_plan *plan;
+	uint32_t row; /* the next to look at */
+	char text[2 * PATH_BYTES];
+} writable;
+
 /* SOURCE:TARGET as --bind takes it, of those that can be written; the payload's scratch directory is one. */
-static void add_mounts(nb_members *nestbox, const nb_plan *p)
+static const char *writable_at(void *of, size_t i)
 {
-	char memory[PATH_BYTES];
-	const char *separator = "";
-	nb_member_name(nestbox, "mounts");
-	nb_text_add(nestbox->t, "[");
-	size_t before = nestbox->t->used;
-	for (uint32_t i = 0; i < p->count; i++) {
-		const nb_row *row = &p->rows[i];
+	writable *w = of;
+	const nb_plan *p = w->plan;
+	for (w->row = i == 0 ? 0 : w->row; w->row < p->count; w->row++) {
+		const nb_row *row = &p->rows[w->row];
 		bool scratch = row->step == NB_STEP_EXECUTE && row->b != 0;
 		if (!scratch && (row->step != NB_STEP_MOUNT || (row->flags & NB_ROW_READ_ONLY) != 0))
 			continue;
-		nb_text one = nb_text_over(memory, sizeof(memory));
+		nb_text one = nb_text_over(w->text, sizeof(w->text));
 		nb_text_addf(&one, "%s:%s", nb_plan_text(p, scratch ? row->b : row->a), nb_plan_text(p, row->b));
-		if (nestbox->t->used - before > MOUNTS_BYTES) {
-			nestbox->t->cut = true;
-			break;
-		}
-		nb_text_add(nestbox->t, separator);
-		nb_text_add_json(nestbox->t, memory, PATH_BYTES);
-		separator = ",";
+		w->row++;
+		return w->text;
 	}
-	nb_text_add(nestbox->t, "]");
+	return NULL;
+}
+
+static void add_mounts(nb_members *nestbox, const nb_plan *p)
+{
+	writable all = { .plan = p };
+	nb_member_texts(nestbox, "mounts",
+			&(nb_texts){ .at = writable_at, .of = &all, .each = PATH_BYTES, .most = MOUNTS_BYTES });
+}
+
+/* CVMFS_ROOT/REPOSITORY/.flat/ab/ab12...: where unpackers keep an image, by the digest of its manifest (cvmfs ducc). In
+ * CVMFS alone: anywhere else a job could have made that name. */
+static const char *digest_in(const nb_plan *p)
+{
+	enum { DIGITS = 64, PREFIX = 2 };
+	static const char store[] = "/.flat/";
+	const char *image = p->request->image, *root = nb_policy_text(p->policy, p->policy->cvmfs_path);
+	if (root[0] == '\0' || !nb_path_below(image, root))
+		return NULL;
+	const char *at = strstr(image, store);
+	const char *digest = at != NULL && strlen(at) >= sizeof(store) - 1 + PREFIX + 1 + DIGITS
+				     ? at + sizeof(store) - 1 + PREFIX + 1
+				     : NULL;
+	bool good = digest != NULL && digest[-1] == '/' && memcmp(digest - 1 - PREFIX, digest, PREFIX) == 0 &&
+		    strspn(digest, "0123456789abcdef") == DIGITS && (digest[DIGITS] == '\0' || digest[DIGITS] == '/');
+	return good ? digest : NULL;
+}
+
+static void add_digest(nb_members *image, const nb_plan *p)
+{
+	char text[sizeof("sha256:") + NB_SHA256_HEX];
+	const char *digest = digest_in(p);
+	nb_text t = nb_text_over(text, sizeof(text));
+	if (digest == NULL)
+		return;
+	nb_text_add(&t, "sha256:");
+	nb_text_add_bytes(&t, digest, NB_SHA256_HEX - 1);
+	nb_member(image, "digest", text);
 }
 
 void nb_record_place(nb_members *nestbox, const nb_life *life)
@@ -67,6 +103,7 @@ void nb_record_place(nb_members *nestbox, const nb_life *life)
 		nb_member(&image, "dev", device);
 		nb_member_id(&image, "ino", life->image_ino);
 	}
+	add_digest(&image, life->plan);
 	nb_object_end(&image);
 	add_mounts(nestbox, life->plan);
 }

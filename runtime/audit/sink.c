@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/record_ids.h"
 #include "audit/sink_kinds.h"
 
 const nb_sink_kind nb_sink_kinds[NB_SINK_COLLECTOR + 1] = {
@@ -22,6 +23,10 @@ void nb_sinks_begin(nb_sinks *sinks, const nb_policy *policy, const nb_host *hos
 					.reserve_bytes = policy->reserve_bytes,
 					.lock_ns = 10000000000u,
 					.mode = 0640 } };
+	nb_text t = nb_text_over(sinks->host_members, sizeof(sinks->host_members));
+	nb_members top = { .t = &t };
+	nb_record_host(&top, host, 0);
+	sinks->rules.host = t.full ? NULL : sinks->host_members;
 }
 
 /* Several failures share the room: the first ones are told. */

@@ -15,7 +15,7 @@
 #include "host/host.h"
 #include "policy/policy.h"
 
-enum { NB_SINKS = 8, NB_SINK_SAYS = 240 };
+enum { NB_SINKS = 8, NB_SINK_SAYS = 240, NB_SINK_HOST = 512 };
 
 /* What a record is about, for sinks that show more than the line. Texts are the caller's. */
 typedef struct nb_about {
@@ -74,7 +74,8 @@ struct nb_sinks {
 		*host;  /* hostname; own_log, where a file goes when the policy's directory can't be had; "": nowhere */
 	const char *id; /* the box's, or of what is recorded: names a file of its own where the usual name is taken */
 	nb_audit_rules rules;
-	uint64_t sequence; /* of the last record, and its hash: the chain where no file carries one */
+	char host_members[NB_SINK_HOST]; /* rules.host */
+	uint64_t sequence;               /* of the last record, and its hash: the chain where no file carries one */
 	uint8_t hash[32];
 	char note[NB_SINK_SAYS]; /* what a reader of the records must know: a file name that somebody else had taken */
 	char missing[NB_SINK_SAYS]; /* sinks that did not take a record, and why; "" when all did */
@@ -94,6 +95,10 @@ void nb_sinks_close(nb_sinks *sinks);
 /* Whether the last record in the first file that names a policy names this one (sha256 in hexadecimal). Read without
  * the lock: of two writers both may find that it does not. True where there is no file to tell. */
 bool nb_sinks_know_policy(const nb_sinks *sinks, const char *sha256);
+/* Whether the first file tells of this box's end or loss. Read without the lock, the last NB_SINKS_END_LOOKS bytes of
+ * it at the most. */
+enum { NB_SINKS_END_LOOKS = 16 << 20 };
+bool nb_sinks_tell_end(const nb_sinks *sinks, const char *id);
 /* The directory of the first file; -1: none. */
 int nb_sinks_directory(const nb_sinks *sinks);
 /* Only a file: then nobody asks what a record is about. */

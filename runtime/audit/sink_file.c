@@ -69,7 +69,7 @@ int nb_sink_file_sync(nb_sink *s, nb_error *e)
 	return nb_audit_sync(&s->log, e);
 }
 
-static const nb_sink *first_file(const nb_sinks *sinks)
+const nb_sink *nb_sinks_first_file(const nb_sinks *sinks)
 {
 	for (uint32_t i = 0; i < sinks->count; i++)
 		if (sinks->at[i].type == NB_SINK_FILE)
@@ -79,14 +79,14 @@ static const nb_sink *first_file(const nb_sinks *sinks)
 
 int nb_sinks_directory(const nb_sinks *sinks)
 {
-	const nb_sink *s = first_file(sinks);
+	const nb_sink *s = nb_sinks_first_file(sinks);
 	return s != NULL ? s->log.dirfd : -1;
 }
 
 bool nb_sinks_know_policy(const nb_sinks *sinks, const char *sha256)
 {
 	enum { WINDOW = 8192 };
-	const nb_sink *s = first_file(sinks);
+	const nb_sink *s = nb_sinks_first_file(sinks);
 	if (s == NULL)
 		return true;
 	NB_OWN_MEM char *window = malloc(WINDOW);

@@ -9,6 +9,9 @@ int nb_sink_file_put(nb_sink *s, nb_sent *r, nb_error *e);
 int nb_sink_file_sync(nb_sink *s, nb_error *e);
 void nb_sink_file_close(nb_sink *s);
 
+/* NULL: none is open. */
+const nb_sink *nb_sinks_first_file(const nb_sinks *sinks);
+
 enum { NB_SINK_HEADER = 4096 }; /* more than what a socket's message has beside the line */
 int nb_sink_socket_open(nb_sink *s, nb_error *e);
 /* One message, waiting as long as the sink may; connects again where the receiver is another one now. */

@@ -93,6 +93,7 @@ typedef struct nb_text {
 	size_t used; /* bytes written, the NUL excluded */
 	bool full;
 	bool cut;         /* nb_text_add_json left something of a text out */
+	bool odd;         /* nb_text_add_json met bytes that are no UTF-8 */
 	size_t json_most; /* not 0: no text of nb_text_add_json becomes longer, escapes and quotes included */
 } nb_text;
 
@@ -101,6 +102,7 @@ void nb_text_add(nb_text *t, const char *s);
 void nb_text_add_bytes(nb_text *t, const char *s, size_t n);
 void nb_text_add_u64(nb_text *t, uint64_t v);
 void nb_text_add_hex(nb_text *t, const uint8_t *bytes, size_t n);
+void nb_text_add_base64(nb_text *t, const void *bytes, size_t n); /* RFC 4648 section 4, padded */
 void nb_text_addf(nb_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* For people: C0, DEL, C1, invalid UTF-8 and bidirectional controls become \xNN, so a terminal can't be steered. */

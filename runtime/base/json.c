@@ -74,6 +74,18 @@ static void add_json_escape(nb_text *t, uint32_t c)
 		nb_text_addf(t, "\\u%04x", c);
 }
 
+/* What can't stand in a JSON text as it is: no UTF-8, or such a character. */
+static void add_not_plain(nb_text *t, bool is_utf8, uint32_t c)
+{
+	t->odd = t->odd || !is_utf8;
+	if (!is_utf8)
+		nb_text_add(t, "\xef\xbf\xbd");
+	else if (c == '"' || c == '\\')
+		nb_text_addf(t, "\\%c", (int)c);
+	else
+		add_json_escape(t, c);
+}
+
 enum { LONGEST_ESCAPE = 12 }; /* of a character, \ud83d\ude00 */
 
 bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
@@ -91,12 +103,7 @@ bool nb_text_add_json(nb_text *t, const char *s, size_t max_bytes)
 			continue;
 		}
 		nb_text_add_bytes(t, s + plain, i - plain);
-		if (len == 0)
-			nb_text_add(t, "\xef\xbf\xbd");
-		else if (c == '"' || c == '\\')
-			nb_text_addf(t, "\\%c", (int)c);
-		else
-			add_json_escape(t, c);
+		add_not_plain(t, len != 0, c);
 		i += len ? len : 1;
 		plain = i;
 	}

@@ -47,6 +47,20 @@ void nb_text_add_hex(nb_text *t, const uint8_t *bytes, size_t n)
 	}
 }
 
+void nb_text_add_base64(nb_text *t, const void *bytes, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *p = bytes;
+	for (size_t i = 0; i < n; i += 3) {
+		uint32_t three = (uint32_t)p[i] << 16;
+		three |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
+		three |= i + 2 < n ? p[i + 2] : 0;
+		const char four[] = { digits[three >> 18], digits[three >> 12 & 63],
+				      i + 1 < n ? digits[three >> 6 & 63] : '=', i + 2 < n ? digits[three & 63] : '=' };
+		nb_text_add_bytes(t, four, sizeof(four));
+	}
+}
+
 void nb_text_addf(nb_text *t, const char *fmt, ...)
 {
 	size_t room = t->size - t->used;

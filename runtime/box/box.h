@@ -19,19 +19,23 @@
 
 typedef enum nb_message_kind {
 	NB_SAYS_NOTHING = 0,
-	NB_SAYS_REPORT,   /* init -> keeper: what is in force so far */
-	NB_SAYS_MAPPED,   /* keeper -> init: the id maps are written */
-	NB_SAYS_SECRETS,  /* init -> keeper, with a descriptor: where secrets are written */
-	NB_SAYS_HASHED,   /* init -> keeper: the executable's SHA-256 (only with a hash row) */
-	NB_SAYS_GO,       /* keeper -> init: the start record is durable */
-	NB_SAYS_STARTED,  /* init -> keeper: the payload's exec succeeded */
-	NB_SAYS_FAILED,   /* init -> keeper: the box could not be made; no payload ran */
-	NB_SAYS_ENDED,    /* init -> keeper: the payload's wait status */
-	NB_SAYS_TERMINAL, /* init -> keeper, after GO: with the master of the payload's terminal */
-	NB_SAYS_JOIN,     /* enter -> keeper -> init: one command more, with descriptors: see nb_joining */
-	NB_SAYS_SIGNAL,   /* enter -> init: status is a signal for the joined command */
-	NB_SAYS_LEFT,     /* init -> keeper: the wait status of the joined command `number` */
+	NB_SAYS_REPORT,  /* init -> keeper: what is in force so far */
+	NB_SAYS_MAPPED,  /* keeper -> init: the id maps are written */
+	NB_SAYS_SECRETS, /* init -> keeper, with a descriptor: where secrets are written */
+	NB_SAYS_HASHED,  /* init -> keeper: the executable's SHA-256 (only with a hash row) */
+	NB_SAYS_GO,      /* keeper -> init: the start record is durable */
+	NB_SAYS_STARTED, /* init -> keeper: the payload's exec succeeded */
+	NB_SAYS_FAILED,  /* init -> keeper: the box could not be made; no payload ran */
+	NB_SAYS_ENDED,   /* init -> keeper: the payload's wait status; number: of processes left, or NB_LEFT_UNKNOWN */
+	NB_SAYS_LEFTOVERS, /* init -> keeper, after ENDED: number: so many processes were left, and killed */
+	NB_SAYS_TERMINAL,  /* init -> keeper, after GO: with the master of the payload's terminal */
+	NB_SAYS_JOIN,      /* enter -> keeper -> init: one command more, with descriptors: see nb_joining */
+	NB_SAYS_SIGNAL,    /* enter -> init: status is a signal for the joined command */
+	NB_SAYS_LEFT,      /* init -> keeper: the wait status of the joined command `number` */
 } nb_message_kind;
+
+/* Processes that were left when the payload had ended, in place of their number: not known, or LEFTOVERS tells. */
+#define NB_LEFT_UNKNOWN UINT32_MAX
 
 /* NB_SAYS_JOIN comes with these; without a terminal the command's 0, 1 and 2 follow. */
 enum nb_joining {
@@ -75,7 +79,7 @@ typedef struct nb_hashed {
 typedef struct nb_message {
 	uint32_t kind;     /* nb_message_kind */
 	int32_t status;    /* NB_SAYS_ENDED: wait status */
-	uint32_t number;   /* JOIN, LEFT: which command, counted by the keeper */
+	uint32_t number;   /* JOIN, LEFT: which command, counted by the keeper; ENDED, LEFTOVERS: processes */
 	uint32_t protocol; /* JOIN */
 	nb_shape shape;    /* JOIN: known: the command gets a terminal like this */
 	nb_effective effective;

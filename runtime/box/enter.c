@@ -54,11 +54,25 @@ static void keep_only(int a, int b)
 	nb_sys_close_range(high + 1, ~0u, 0);
 }
 
-/* Without a pid namespace nobody but us ends what the payload left behind: all of it comes to us, the subreaper. */
-static void end_leftovers(void)
+/* The next child that has ended, or, without WNOHANG, ends: 1 when it was killed, else 0; -1 when there is none. */
+static int reap_killed(int flags)
+{
+	int status;
+	pid_t pid;
+	do
+		pid = waitpid(-1, &status, flags);
+	while (pid < 0 && errno == EINTR);
+	return pid < 0 ? -1 : pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* Without a pid namespace nobody but us ends what the payload left behind: all of it comes to us, the subreaper. How
+ * many that was. */
+static uint32_t end_leftovers(void)
 {
 	char list[4096];
-	while (waitpid(-1, NULL, WNOHANG) >= 0) {
+	uint32_t count = 0;
+	for (int killed; (killed = reap_killed(WNOHANG)) >= 0;) {
+		count += (uint32_t)killed;
 		ssize_t n = nb_read_file(AT_FDCWD, "/proc/thread-self/children", list, sizeof(list));
 		for (char *p = list; n > 0 && *p != '\0';) {
 			size_t digits = strspn(p, "0123456789");
@@ -69,8 +83,31 @@ static void end_leftovers(void)
 				kill((pid_t)pid, SIGKILL);
 			p += digits + (p[digits] != '\0');
 		}
-		waitpid(-1, NULL, 0);
+		count += reap_killed(0) > 0;
 	}
+	return count;
+}
+
+/* What the payload left, which the kernel would kill when we end: to count it costs one call where there is nothing. A
+ * pid namespace inside of ours counts as its own pid 1. The keeper knows the status before we wait: a process that
+ * hangs in the kernel holds up nobody who need not wait for it. */
+static void end_payload(const nb_box *b, int status)
+{
+	nb_message says = { .kind = NB_SAYS_ENDED, .status = status };
+	bool is_left = false;
+	if (!b->plan->has_pid_namespace) {
+		says.number = end_leftovers();
+	} else {
+		is_left = kill(-1, SIGKILL) == 0;
+		says.number = !is_left && errno == ESRCH ? 0 : NB_LEFT_UNKNOWN;
+	}
+	say(b, &says);
+	if (!is_left)
+		return;
+	says = (nb_message){ .kind = NB_SAYS_LEFTOVERS };
+	for (int killed; (killed = reap_killed(0)) >= 0;)
+		says.number += (uint32_t)killed;
+	say(b, &says);
 }
 
 _Noreturn void nb_box_enter(nb_box *b)
@@ -104,10 +141,6 @@ _Noreturn void nb_box_enter(nb_box *b)
 	says.kind = NB_SAYS_STARTED;
 	say(b, &says);
 	keep_only(b->channel, signals);
-	says.status = nb_init_loop(b, signals, payload, b->plan->has_pid_namespace ? 0 : getppid());
-	if (!b->plan->has_pid_namespace)
-		end_leftovers();
-	says.kind = NB_SAYS_ENDED;
-	say(b, &says);
+	end_payload(b, nb_init_loop(b, signals, payload, b->plan->has_pid_namespace ? 0 : getppid()));
 	_exit(0);
 }

@@ -54,8 +54,9 @@ int nb_tmpfs(const char *size, const char *inodes, const char *mode, unsigned at
 int nb_clone_tree(int fd, const char *path, unsigned attributes, bool keep_propagation, nb_error *e);
 /* Attach a tree; the descriptor stays usable as the tree's root. */
 int nb_attach(int tree, int target, const char *what, nb_error *e);
-/* Refuse a mount's source that is, or leads to, the vault agent's socket under a name that the plan can't know. */
-int nb_not_the_vault(const nb_made *m, int from, const char *source, nb_error *e);
+/* Refuse an image (ROOT) or a mount's source that shows the log or the vault agent's socket under a name that the plan
+ * can't know. from: it, O_PATH. In the worker's tree, as whoever makes the box. */
+int nb_guard(const nb_made *m, const nb_row *row, int from, const char *source, nb_error *e);
 /* Remember a tmpfs that must not stay writable; takes the descriptor. */
 int nb_seal_later(nb_made *m, int fd, nb_error *e);
 /* Open something of the worker as the job's user would (setfsuid), not through magic links. O_PATH. -1 with errno. */

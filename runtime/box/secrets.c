@@ -10,33 +10,6 @@
 
 #include "secrets/secrets.h"
 
-/* The plan hides the directory of the agent's socket by its name. A symbolic link or a second mount gives it another
- * one: what is mounted may then be none of the directories on the way to the socket, nor the socket. */
-int nb_not_the_vault(const nb_made *m, int from, const char *source, nb_error *e)
-{
-	const nb_policy *policy = m->plan->policy;
-	char path[NB_FACT_PATH];
-	struct stat st, other;
-	nb_text t = nb_text_over(path, sizeof(path));
-	nb_text_add(&t, nb_policy_text(policy, policy->vault.socket));
-	if (path[0] == '\0')
-		return 0;
-	if (fstat(from, &st) != 0)
-		return nb_fail(e, NB_HOST, errno, "cannot look at %s", source);
-	for (char *slash = path + strlen(path); slash != NULL; slash = strrchr(path, '/')) {
-		*slash = '\0';
-		const char *at = path[0] ? path : "/";
-		bool is_it = stat(at, &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino;
-		if (is_it && !nb_streq(at, source))
-			return nb_fail(
-				e, NB_POLICY, 0,
-				"%s is %s under another name, and leads to the vault agent's socket, which can't "
-				"be hidden there: leave it out, or write %s",
-				source, at, at);
-	}
-	return 0;
-}
-
 static int give_to_keeper(const nb_made *m, int fd, nb_error *e)
 {
 	const nb_message says = { .kind = NB_SAYS_SECRETS };

@@ -78,7 +78,7 @@ int nb_seal_later(nb_made *m, int fd, nb_error *e)
 	return 0;
 }
 
-static int open_image(const nb_made *m, nb_error *e)
+static int open_image(const nb_made *m, const nb_row *row, nb_error *e)
 {
 	struct stat st;
 	if (m->plan->image_is_worker)
@@ -89,13 +89,12 @@ static int open_image(const nb_made *m, nb_error *e)
 	if (st.st_dev != m->box->image_dev || st.st_ino != m->box->image_ino)
 		return nb_fail(e, NB_REQUEST, 0, "the image %s was exchanged while the box was being made",
 			       m->plan->request->image);
-	return nb_take_fd(&fd);
+	return nb_guard(m, row, fd, m->plan->request->image, e) == 0 ? nb_take_fd(&fd) : -1;
 }
 
 int nb_do_root(nb_made *m, const nb_row *row, nb_error *e)
 {
-	(void)row;
-	NB_OWN_FD int image = open_image(m, e);
+	NB_OWN_FD int image = open_image(m, row, e);
 	NB_OWN_FD int here = image >= 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (here < 0)
 		return image < 0 ? -1 : nb_fail(e, NB_HOST, errno, "cannot open /");
@@ -127,7 +126,7 @@ static int open_source(const nb_made *m, const nb_row *row, const char *source, 
 		errno = EINVAL;
 		return -1;
 	}
-	if (row->step == NB_STEP_MOUNT && nb_not_the_vault(m, fd, source, e) != 0) {
+	if (row->step == NB_STEP_MOUNT && nb_guard(m, row, fd, source, e) != 0) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -39,7 +39,7 @@ static int parse(int argc, char **argv, order *o, nb_error *e)
 			o->help = true;
 			return 0;
 		}
-		const char *grace = nb_starts_with(argv[i], assigned)		? argv[i] + sizeof(assigned) - 1
+		const char *grace = nb_starts_with(argv[i], assigned)              ? argv[i] + sizeof(assigned) - 1
 				    : nb_streq(argv[i], "--grace") && i + 1 < argc ? argv[++i]
 										   : NULL;
 		if (grace != NULL) {
@@ -70,7 +70,8 @@ static int record(const order *o, const nb_policy *policy, char *const *env, nb_
 			     .type = "change",
 			     .id = o->entry.id,
 			     .host = &host,
-			     .by = getuid(),
+			     .uid = getuid(),
+			     .pid = getpid(),
 			     .reason = "administrator",
 			     .message = message };
 	if (nb_uuid7(id, e) != 0)

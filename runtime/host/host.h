@@ -32,6 +32,9 @@ typedef enum nb_id_field {
 	NB_ID_K8S_CONTAINER,    /* K8SContainerName */
 	NB_ID_PUBLISHED,        /* the fields before this one are what leaves the worker */
 	NB_ID_SANDBOX = NB_ID_PUBLISHED, /* the pod's sandbox, or the container around: for people */
+	NB_ID_MESOS_EXECUTOR,  /* MesosExecutorID: these three are for root's identity file and the log alone */
+	NB_ID_MARATHON_APP,    /* MarathonAppID */
+	NB_ID_MARATHON_VERSION, /* MarathonAppVersion */
 	NB_ID_FIELDS
 } nb_id_field;
 
@@ -110,6 +113,7 @@ typedef enum nb_id_format {
 	NB_ID_CLASSAD,
 	NB_ID_ENV,
 	NB_ID_CONSUL,
+	NB_ID_RECORD, /* CLASSAD, with what is not published: what the identity file holds */
 	NB_ID_FORMATS
 } nb_id_format;
 

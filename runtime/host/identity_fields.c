@@ -32,6 +32,9 @@ static const struct {
 	[NB_ID_K8S_POD_UID] = { "K8SPodUID", "-_", 36 },
 	[NB_ID_K8S_CONTAINER] = { "K8SContainerName", "-", 63 },
 	[NB_ID_SANDBOX] = { "sandbox", NAME_CHARS, 255 },
+	[NB_ID_MESOS_EXECUTOR] = { "MesosExecutorID", ID_CHARS, 255 },
+	[NB_ID_MARATHON_APP] = { "MarathonAppID", IMAGE_CHARS, 255 },
+	[NB_ID_MARATHON_VERSION] = { "MarathonAppVersion", ID_CHARS, 64 },
 };
 
 static const char *const sources[NB_ID_SOURCES] = {

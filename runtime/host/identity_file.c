@@ -6,7 +6,7 @@
 static nb_id_field field_named(nb_span name)
 {
 	nb_id_field f = 0;
-	while (f < NB_ID_PUBLISHED && !nb_span_is(name, nb_identity_name(f)))
+	while (f < NB_ID_FIELDS && (f == NB_ID_SANDBOX || !nb_span_is(name, nb_identity_name(f))))
 		f++;
 	return f;
 }
@@ -16,7 +16,7 @@ static void take_line(nb_span line, nb_identity *file)
 {
 	nb_span name = nb_span_trim(nb_span_cut(&line, '='));
 	nb_id_field f = field_named(name);
-	if (f != NB_ID_PUBLISHED)
+	if (f != NB_ID_FIELDS)
 		nb_id_set(file, f, nb_span_unquote(nb_span_trim(line)), NB_ID_FROM_FILE);
 }
 
@@ -36,7 +36,7 @@ void nb_id_file_merge(nb_span text, nb_identity *id)
 	for (size_t i = 0; i < NB_COUNT(marks); i++)
 		if (differs(&file, id, marks[i]))
 			return;
-	for (nb_id_field f = 0; f < NB_ID_PUBLISHED; f++)
+	for (nb_id_field f = 0; f < NB_ID_FIELDS; f++)
 		if (file.field[f].source != NB_ID_FROM_NOWHERE && f != NB_ID_SOURCE)
 			id->field[f] = file.field[f];
 }

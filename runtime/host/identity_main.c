@@ -28,7 +28,8 @@ static const char help_text[] =
 	"have written (its environment, its scratch directory, its own cgroups) is not believed.\n"
 	"\n"
 	"  --format FORMAT  text (default): with the source of each value; json: one object;\n"
-	"                   classad: Name = \"value\" lines; env: NAME='value' lines for sh;\n"
+	"                   classad: Name = \"value\" lines (without --publish also those that only the\n"
+	"                   log takes); env: NAME='value' lines for sh;\n"
 	"                   consul: an object for a service's Meta\n"
 	"  --from DIR       answer for captured files instead of this worker: mountinfo, cgroup, cgroup1, environ,\n"
 	"                   environ1, hostname, hosts, containerenv, container-manager, container-uuid,\n"
@@ -47,8 +48,8 @@ static const char help_text[] =
 
 static int parse_format(const char *name, nb_id_format *ret, nb_error *e)
 {
-	static const char *const names[NB_ID_FORMATS] = { "text", "json", "classad", "env", "consul" };
-	for (nb_id_format f = 0; f < NB_ID_FORMATS; f++) {
+	static const char *const names[] = { "text", "json", "classad", "env", "consul" };
+	for (nb_id_format f = 0; f < NB_COUNT(names); f++) {
 		if (nb_streq(name, names[f])) {
 			*ret = f;
 			return 0;
@@ -146,7 +147,8 @@ static int answer_in(workspace *w, const request *r, nb_error *e)
 		in.file[NB_ID_FILE_IDENTITY] = (nb_span){ 0 }; /* the file that is being made anew says nothing */
 	nb_identity_of(&in, &w->id);
 	nb_text t = nb_text_over(w->output, sizeof(w->output));
-	nb_identity_print(&w->id, r->format, &t);
+	bool is_file = r->format == NB_ID_CLASSAD && !r->publish; /* which root's identity file is made of */
+	nb_identity_print(&w->id, is_file ? NB_ID_RECORD : r->format, &t);
 	if (r->publish)
 		nb_text_add(&t, "HasNestbox = true\nNestboxVersion = \"" NB_VERSION "\"\n");
 	if (r->format == NB_ID_TEXT && t.used == 0)

@@ -69,6 +69,7 @@ static void mesos_from_environ(const nb_id_evidence *v, bool custom_executor, nb
 	nb_id_set_env(id, NB_ID_MESOS_FRAMEWORK, &v->env, "MESOS_FRAMEWORK_ID");
 	nb_span executor = nb_id_env(&v->env, "MESOS_EXECUTOR_ID", &source);
 	nb_id_set(id, NB_ID_MESOS_TASK, task_of_executor(executor, custom_executor), source);
+	nb_id_set(id, NB_ID_MESOS_EXECUTOR, executor, source);
 	nb_id_mounts path = { 0 };
 	nb_span directory = nb_id_env(&v->env, "MESOS_DIRECTORY MESOS_SANDBOX", &source);
 	if (nb_id_mesos_path(directory, &path)) {
@@ -78,6 +79,8 @@ static void mesos_from_environ(const nb_id_evidence *v, bool custom_executor, nb
 	}
 	/* Marathon, TaskBuilder.scala */
 	if (nb_id_env(&v->env, "MARATHON_APP_ID", &source).at != NULL) {
+		nb_id_set_env(id, NB_ID_MARATHON_APP, &v->env, "MARATHON_APP_ID");
+		nb_id_set_env(id, NB_ID_MARATHON_VERSION, &v->env, "MARATHON_APP_VERSION");
 		nb_id_set_env(id, NB_ID_IMAGE, &v->env, "MARATHON_APP_DOCKER_IMAGE");
 		nb_id_set_env(id, NB_ID_HOST, &v->env, "HOST");
 	}
@@ -99,6 +102,7 @@ static void mesos(const nb_id_evidence *v, nb_identity *id)
 	nb_id_set(id, NB_ID_MESOS_CONTAINER, m->mesos, NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_MESOS_AGENT, m->agent, NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_MESOS_FRAMEWORK, m->framework, NB_ID_FROM_MOUNTS);
+	nb_id_set(id, NB_ID_MESOS_EXECUTOR, m->executor, NB_ID_FROM_MOUNTS);
 	nb_id_set(id, NB_ID_SANDBOX, m->mesos_parent, NB_ID_FROM_MOUNTS);
 	if (containerizer)
 		nb_id_copy(id, NB_ID_MESOS_CONTAINER, NB_ID_CONTAINER);

@@ -50,11 +50,22 @@ static void print_consul(const nb_identity *id, nb_text *t)
 
 /* Old ClassAd syntax knows one escape, \" (htcondor classad/lexer.cpp); nb_id_set lets neither it nor a backslash
  * in. */
-static void print_classad(const nb_identity *id, nb_text *t)
+static void print_attributes(const nb_identity *id, nb_id_field first, nb_id_field end, nb_text *t)
 {
-	for (nb_id_field f = 0; f < NB_ID_PUBLISHED; f++)
+	for (nb_id_field f = first; f < end; f++)
 		if (value_of(id, f) != NULL)
 			nb_text_addf(t, "%s = \"%s\"\n", nb_identity_name(f), value_of(id, f));
+}
+
+static void print_classad(const nb_identity *id, nb_text *t)
+{
+	print_attributes(id, 0, NB_ID_PUBLISHED, t);
+}
+
+static void print_record(const nb_identity *id, nb_text *t)
+{
+	print_classad(id, t);
+	print_attributes(id, NB_ID_SANDBOX + 1, NB_ID_FIELDS, t);
 }
 
 /* A value has no quote of any kind, so single quotes hold it for every shell. */
@@ -69,7 +80,7 @@ void nb_identity_print(const nb_identity *id, nb_id_format format, nb_text *t)
 {
 	static void (*const printers[NB_ID_FORMATS])(const nb_identity *, nb_text *) = {
 		[NB_ID_TEXT] = print_text, [NB_ID_JSON] = print_json, [NB_ID_CLASSAD] = print_classad,
-		[NB_ID_ENV] = print_env, [NB_ID_CONSUL] = print_consul,
+		[NB_ID_ENV] = print_env, [NB_ID_CONSUL] = print_consul, [NB_ID_RECORD] = print_record,
 	};
 	if (format < NB_ID_FORMATS)
 		printers[format](id, t);

@@ -91,6 +91,7 @@ int nb_keeper_begin_life(nb_keeper *k, const nb_plan *plan, nb_error *e);
 void nb_keeper_load_identity(nb_keeper *k);
 /* What the kernel and root's files tell of the user, the parent, the cgroup and the image: into life. Best effort. */
 void nb_keeper_look_around(nb_keeper *k);
+void nb_keeper_name_parent(nb_life *life); /* the process that started the launcher */
 /* The repository at `path`, which somebody has just looked at: its revision into life. */
 void nb_keeper_note_cvmfs(nb_keeper *k, const char *path);
 /* A record of a start that was refused before its start record; refusals are counted. Best effort: what goes wrong here
@@ -119,8 +120,10 @@ bool nb_cgroup_has_children_beside(int dir, unsigned own);
 void nb_keeper_find_chirp(nb_keeper *k);
 /* After the end record. */
 void nb_keeper_publish(const nb_keeper *k);
-/* After the gate has opened. */
+/* Before the start record: a keeper that is killed after it has left an entry, for the next box of this uid to find. */
 void nb_keeper_register(nb_keeper *k);
+/* A record for each box of this uid whose keeper is gone without an end. After the gate has opened. */
+void nb_keeper_sweep(nb_keeper *k);
 /* Where the box is registered, and its policy lets anybody in. */
 void nb_door_open(nb_keeper *k);
 /* Somebody asks. */

@@ -111,7 +111,7 @@ void nb_keeper_load_identity(nb_keeper *k)
 		nb_text t = nb_text_over(m->text, sizeof(m->text));
 		in.environ_is_jobs = true;
 		nb_identity_of(&in, &m->id);
-		nb_identity_print(&m->id, NB_ID_CLASSAD, &t);
+		nb_identity_print(&m->id, NB_ID_RECORD, &t);
 		n = (ssize_t)t.used;
 	}
 	char *kept = n > 0 && nb_ad_check(m->text, (size_t)n, path, &ignored) == 0 ? malloc((size_t)n + 1) : NULL;
@@ -183,6 +183,7 @@ int nb_keep_audit_start(nb_keeper *k, const nb_row *row, nb_error *e)
 	k->life.init = k->init;
 	nb_keeper_load_identity(k); /* here, while pid 1 builds the box */
 	nb_keeper_look_around(k);
+	nb_keeper_register(k);
 	if (k->plan->policy->hash_executable && receive_hash(k, e) != 0)
 		return -1;
 	bool must = k->plan->policy->on_audit_failure == NB_ON_FAILURE_REFUSE;
@@ -248,10 +249,15 @@ static int find_terminal(nb_keeper *k, nb_error *e)
 int nb_keeper_begin_life(nb_keeper *k, const nb_plan *plan, nb_error *e)
 {
 	const nb_policy *policy = plan->policy != NULL ? plan->policy : nb_policy_builtin();
-	*k = (nb_keeper){ .plan = plan, .channel = -1, .signals = -1, .disk = { .channel = -1 } };
+	*k = (nb_keeper){ .plan = plan,
+			  .channel = -1,
+			  .signals = -1,
+			  .disk = { .channel = -1 },
+			  .registered = { .dirfd = -1, .fd = -1 } };
 	nb_sinks_begin(&k->sinks, policy, plan->host, k->life.id);
 	k->life = (nb_life){ .plan = plan,
 			     .trust = geteuid() == 0 ? "root" : "same-uid",
+			     .leftovers = UINT32_MAX,
 			     .keeper = getpid(),
 			     .parent = getppid(),
 			     .started_ns = nb_now_realtime_ns(),
@@ -266,7 +272,6 @@ static int prepare(nb_keeper *k, const nb_plan *plan, nb_error *e)
 	sigset_t set;
 	if (nb_keeper_begin_life(k, plan, e) != 0)
 		return -1;
-	k->registered = (nb_registered){ .dirfd = -1, .fd = -1 };
 	k->door = -1;
 	k->box = (nb_box){ .plan = plan, .channel = -1, .joins = { -1, -1, -1 }, .stdio = { -1, -1, -1 }, .main = -1 };
 	if (plan->request->image_fd >= 0 && fstat(plan->request->image_fd, &st) == 0) {
@@ -293,7 +298,8 @@ static uint64_t nanoseconds(struct timeval t)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
 }
 
-/* The end record follows whatever happens; that it can't be written changes nothing of the payload's status. */
+/* The end record follows whatever happens; that it can't be written changes nothing of the payload's status, and leaves
+ * the box's entry in the registry: the next box of this uid tells. */
 static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *failed)
 {
 	nb_error ignored;
@@ -307,13 +313,16 @@ static void finish(nb_keeper *k, const nb_outcome *outcome, const nb_error *fail
 		k->life.io_read = (uint64_t)k->usage.ru_inblock * 512; /* getrusage(2): of that size, on Linux */
 		k->life.io_written = (uint64_t)k->usage.ru_oublock * 512;
 	}
+	bool is_told = true;
 	if (failed != NULL && !k->recorded) {
 		nb_keeper_record_refusal(k, failed);
 	} else if (k->life.init != 0) {
 		nb_keeper_tell_hits(k);
-		nb_keeper_record(k, nb_record_end, "sandbox-end", true, &ignored);
+		is_told = nb_keeper_record(k, nb_record_end, "sandbox-end", true, &ignored) == 0;
 	}
 	nb_sinks_close(&k->sinks);
+	if (is_told || !k->recorded)
+		nb_registry_leave(&k->registered);
 }
 
 /* While the payload runs: only what is still needed, and nothing of the job's descriptors. */
@@ -323,8 +332,8 @@ static void settle(nb_keeper *k)
 		close(STDIN_FILENO);
 		close(STDOUT_FILENO);
 	}
-	nb_keeper_register(k);
 	nb_door_open(k);
+	nb_keeper_sweep(k);
 	nb_cgroups_sweep(k);
 	nb_keeper_tell_suppressed(k);
 }
@@ -354,8 +363,6 @@ int nb_keeper_run(const nb_plan *plan, const char *libexecdir, nb_outcome *ret_o
 	nb_door_close(k);
 	nb_cgroups_remove(k);
 	finish(k, &outcome, r != 0 ? e : NULL);
-	nb_registry_leave(
-		&k->registered); /* after the end record: killed in between, the box would be neither ended nor lost */
 	nb_keeper_publish(k);
 	nb_text why = nb_text_over(outcome.why, sizeof(outcome.why));
 	nb_end_sentence(&k->life, &why);

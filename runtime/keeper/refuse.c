@@ -22,18 +22,21 @@ int nb_keeper_tell_policy(nb_keeper *k, nb_error *e)
 
 void nb_keeper_record_refusal(nb_keeper *k, const nb_error *why)
 {
+	enum { LOCK_NS = 200000000 }; /* a lock that is held may be why: the caller has waited for it once */
 	nb_flood_advice advice;
 	nb_error ignored;
 	if (k->sinks.count == 0)
 		nb_sinks_open_all(&k->sinks, k->plan->policy != NULL ? k->plan->policy : nb_policy_builtin());
 	if (k->sinks.count == 0)
 		return;
+	k->sinks.rules.lock_ns = LOCK_NS;
 	k->life.failed = why;
 	nb_flood_ask(nb_sinks_directory(&k->sinks), why->class, &advice);
 	if (!advice.write && !advice.tell)
 		return;
 	if (k->life.identity.text == NULL)
 		nb_keeper_load_identity(k);
+	nb_keeper_name_parent(&k->life);
 	nb_keeper_tell_policy(k, &ignored);
 	if (advice.tell)
 		tell_suppressed(k, &advice.told);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The box in the registry, from the payload's start to its end, and a record of those whose keepers were killed. */
+/* The box in the registry, from before its start record to after its end record, and a record of those whose keepers
+ * were killed. */
 #include <unistd.h>
 
 #include "internal.h"
@@ -39,21 +40,25 @@ static void describe(const nb_keeper *k, nb_text *t)
 	nb_text_add(t, "}\n");
 }
 
-static void tell_lost(void *context, const char *id)
+/* A keeper that was killed between its last record and its entry's removal has left no box behind. */
+static bool tell_lost(void *context, const nb_lost *lost)
 {
 	nb_keeper *k = context;
 	nb_error ignored;
 	const nb_aside a = { .action = "sandbox-lost",
 			     .type = "end",
-			     .id = id,
+			     .id = lost->id,
 			     .host = k->plan->host,
-			     .by = geteuid(),
+			     .uid = (uid_t)lost->uid,
+			     .started_ns = lost->started_ns,
 			     .kind = "lost",
 			     .reason = "keeper-lost",
-			     .message = "nestbox' keeper of this box was killed, and the box with it: how the payload "
-					"ended is not known" };
-	if (k->sinks.count > 0)
-		nb_audit_aside(&k->sinks, &a, &ignored);
+			     .message =
+				     "nestbox' keeper of this box was killed, and the box with it, or could not write "
+				     "how it ended: how the payload ended is not known" };
+	if (k->sinks.count == 0)
+		return false;
+	return nb_sinks_tell_end(&k->sinks, lost->id) || nb_audit_aside(&k->sinks, &a, &ignored) == 0;
 }
 
 void nb_keeper_register(nb_keeper *k)
@@ -65,6 +70,11 @@ void nb_keeper_register(nb_keeper *k)
 	nb_registry_places_of(geteuid(), by_hand ? k->plan->request->env : NULL, !k->plan->host->is_container_tmp,
 			      &places);
 	describe(k, &t);
-	if (!t.full && nb_registry_enter(&places, k->life.id, memory, &k->registered) == 0)
-		nb_registry_sweep(&k->registered, tell_lost, k);
+	if (!t.full)
+		nb_registry_enter(&places, k->life.id, memory, &k->registered);
+}
+
+void nb_keeper_sweep(nb_keeper *k)
+{
+	nb_registry_sweep(&k->registered, tell_lost, k);
 }

@@ -70,7 +70,10 @@ static bool take_message(waiting *w)
 	if (says.kind == NB_SAYS_ENDED) {
 		w->ended = true;
 		w->status = says.status;
+		w->k->life.leftovers = says.number;
 	}
+	if (says.kind == NB_SAYS_LEFTOVERS)
+		w->k->life.leftovers = says.number;
 	if (says.kind == NB_SAYS_LEFT)
 		nb_door_left(w->k, &says);
 	if (says.kind == NB_SAYS_FAILED) {

@@ -54,7 +54,7 @@ static void note_images_repository(nb_keeper *k)
 	}
 }
 
-static void name_parent(nb_life *life)
+void nb_keeper_name_parent(nb_life *life)
 {
 	char path[40];
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)life->parent);
@@ -77,7 +77,7 @@ static void number_cgroup(nb_life *life)
 void nb_keeper_look_around(nb_keeper *k)
 {
 	nb_user_name(k->plan->uid, k->life.user_name, sizeof(k->life.user_name));
-	name_parent(&k->life);
+	nb_keeper_name_parent(&k->life);
 	number_cgroup(&k->life);
 	k->life.image_dev = k->box.image_dev;
 	k->life.image_ino = k->box.image_ino;

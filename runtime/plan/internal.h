@@ -39,8 +39,9 @@ int nb_plan_mounts(nb_planner *w, nb_error *e);  /* the rows of the file tree, R
 int nb_plan_secrets(nb_planner *w, nb_error *e); /* the rows of the keeper, and the variables */
 void nb_plan_secrets_wait(nb_planner *w);
 void nb_plan_secrets_store(nb_planner *w);
-/* Hide the agent's directory; first: where the rows of mounts begin. */
-void nb_plan_hide_vault(nb_planner *w, uint32_t first);
+/* Hide logs and the vault agent's directory wherever a mount or the image shows them; first: where the rows of mounts
+ * begin. */
+void nb_plan_guard(nb_planner *w, uint32_t first);
 bool nb_plan_wants_cgroup(const nb_plan *p);
 void nb_plan_features_made(nb_planner *w);   /* FEATURE rows and their variables, where the policy says "provide" */
 void nb_plan_features_passed(nb_planner *w); /* MOUNT rows of the caller's directories into an image ("pass") */

@@ -42,19 +42,6 @@ static void add_hide(nb_planner *w, const char *path, uint32_t why)
 	nb_add(w, NB_STEP_HIDE, nb_put(w, path), 0, why, 0);
 }
 
-/* What is remembered of payloads is not for payloads, wherever the site keeps it. */
-static void hide_logs(nb_planner *w)
-{
-	const nb_policy *policy = w->p->policy;
-	for (uint32_t i = 0; i < policy->sinks.count; i++) {
-		const nb_policy_sink *s = NB_POLICY_AT(policy, sinks, i, nb_policy_sink);
-		if (s->type == NB_SINK_FILE)
-			add_hide(w, nb_policy_text(policy, s->path), nb_put(w, nb_policy_text(policy, s->why)));
-	}
-	if (w->p->host->own_log[0] != '\0')
-		add_hide(w, w->p->host->own_log, nb_put(w, "the caller's own log"));
-}
-
 static void policy_rows(nb_planner *w)
 {
 	const nb_policy *policy = w->p->policy;
@@ -67,8 +54,6 @@ static void policy_rows(nb_planner *w)
 		add_mount(w, source, m->target ? nb_policy_text(policy, m->target) : source,
 			  nb_put(w, nb_policy_text(policy, m->why)), flags);
 	}
-	if (w->p->image_is_worker)
-		hide_logs(w);
 	if (w->p->image_is_worker)
 		for (uint32_t i = 0; i < policy->hide.count; i++) {
 			const nb_policy_path *h = NB_POLICY_AT(policy, hide, i, nb_policy_path);
@@ -254,7 +239,7 @@ int nb_plan_mounts(nb_planner *w, nb_error *e)
 	cover_rows(w);
 	if (bind_rows(w, e) != 0)
 		return -1;
-	nb_plan_hide_vault(w, first);
+	nb_plan_guard(w, first);
 	if (!w->full)
 		sort_rows(p, first);
 	nb_plan_secrets_store(w);

@@ -222,31 +222,3 @@ void nb_plan_secrets_store(nb_planner *w)
 	row->n = (uint64_t)(w->p->secret_count + 2) * (NB_SECRET_VALUE_MAX + PAGE);
 	row->m = w->p->secret_count + EXTRA_FILES;
 }
-
-/* Where a mount shows the agent's directory, or is part of it, it is hidden. The directory and not the socket: an agent
- * that starts anew makes a new one. */
-void nb_plan_hide_vault(nb_planner *w, uint32_t first)
-{
-	nb_plan *p = w->p;
-	const nb_policy *policy = p->policy;
-	const char *socket = nb_policy_text(policy, policy->vault.socket), *slash = strrchr(socket, '/');
-	if (slash == NULL || slash == socket)
-		return;
-	uint32_t why = nb_put(w, nb_policy_text(policy, policy->vault.socket_why)),
-		 dir_at = nb_put_n(w, socket, (size_t)(slash - socket)), last = p->count;
-	const char *dir = nb_plan_text(p, dir_at);
-	if (p->image_is_worker)
-		nb_add(w, NB_STEP_HIDE, dir_at, 0, why, 0);
-	for (uint32_t i = first; i < last && !w->full; i++) {
-		const char *source = nb_plan_text(p, p->rows[i].a), *target = nb_plan_text(p, p->rows[i].b);
-		bool in_place = p->image_is_worker && nb_streq(source, target);
-		if (p->rows[i].step != NB_STEP_MOUNT)
-			continue;
-		if (nb_path_below(dir, source) && !in_place)
-			nb_add(w, NB_STEP_HIDE,
-			       nb_putf(w, "%s%s", target, nb_streq(source, "/") ? dir : dir + strlen(source)), 0, why,
-			       0);
-		else if (nb_path_below(source, dir))
-			nb_add(w, NB_STEP_HIDE, p->rows[i].b, 0, why, 0);
-	}
-}

@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct vector {
@@ -80,12 +81,15 @@ static bool stays_when_clean(const char *name)
 
 static bool inherits(const nb_plan *p, const char *variable)
 {
-	char name[256];
+	char usual[256], *name = usual;
 	size_t n = strcspn(variable, "=");
 	if (variable[n] != '=' || n == 0)
 		return false;
-	if (n >= sizeof(name)) /* no policy names it */
-		return !p->request->clean_env;
+	NB_OWN_MEM char *longer = n >= sizeof(usual) ? malloc(n + 1) : NULL;
+	if (n >= sizeof(usual))
+		name = longer;
+	if (name == NULL) /* what can't be held against the policy's patterns does not reach the payload */
+		return false;
 	memcpy(name, variable, n);
 	name[n] = '\0';
 	if (p->request->clean_env && !stays_when_clean(name))

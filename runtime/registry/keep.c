@@ -91,20 +91,24 @@ bool nb_registry_marked_by(const nb_registered *r, pid_t pid)
 	return r->fd >= 0 && fcntl(r->fd, F_GETLK, &mark) == 0 && mark.l_type != F_UNLCK && mark.l_pid == pid;
 }
 
-/* The lock makes one sweeper of many. It was nobody's, or its holder has just taken its file away. */
+/* The lock makes one sweeper of many. It was nobody's, or its holder has just taken its file away. The file goes last:
+ * a sweeper may be killed, too. */
 static void sweep_one(int dir, const char *name, nb_registry_found *found, void *context)
 {
-	char id[NB_UUID_TEXT];
+	char text[NB_ENTRY_BYTES];
 	struct stat named, mine;
+	nb_lost lost;
 	NB_OWN_FD int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || !take_lock(fd) || fstat(fd, &mine) != 0 || fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    mine.st_ino != named.st_ino)
 		return;
-	nb_text t = nb_text_over(id, sizeof(id));
-	nb_text_add_bytes(&t, name, NB_UUID_TEXT - 1);
-	nb_registry_close_door(dir, id);
-	found(context, id); /* first: twice is better than never, should this process be killed here */
-	unlinkat(dir, name, 0);
+	ssize_t n = nb_read_fd(fd, text, sizeof(text));
+	text[n > 0 ? n : 0] = '\0';
+	lost = (nb_lost){ .uid = nb_entry_number(text, "uid"), .started_ns = nb_entry_number(text, "started_ns") };
+	memcpy(lost.id, name, sizeof(lost.id));
+	nb_registry_close_door(dir, lost.id);
+	if (found(context, &lost))
+		unlinkat(dir, name, 0);
 }
 
 /* "ID.new": a keeper that was killed between making and naming its file. One that is being made may not be locked yet,

@@ -39,7 +39,7 @@ static void text_of(const char *text, const char *name, char *out, size_t size)
 	}
 }
 
-static uint64_t number_of(const char *text, const char *name)
+uint64_t nb_entry_number(const char *text, const char *name)
 {
 	const char *p = value_of(text, name);
 	uint64_t v = 0;
@@ -112,14 +112,14 @@ static bool read_entry(int dir, uid_t owner, const char *path, const char *name,
 	nb_text_addf(&file, "%s/%s", path, name);
 	if (e->keeper == 0 || file.full || (e->keeper > 0 && !runs_as(e->keeper, owner)))
 		return false;
-	e->init = (pid_t)(number_of(text, "init") & 0x3fffffff);
+	e->init = (pid_t)(nb_entry_number(text, "init") & 0x3fffffff);
 	if (e->keeper < 0 || parent_of(e->init) != e->keeper)
 		e->init = 0;
-	e->uid = number_of(text, "uid");
-	e->started_ns = number_of(text, "started_ns");
-	e->memory = number_of(text, "memory");
-	e->milli_cpus = number_of(text, "milli_cpus");
-	e->pids = number_of(text, "pids");
+	e->uid = nb_entry_number(text, "uid");
+	e->started_ns = nb_entry_number(text, "started_ns");
+	e->memory = nb_entry_number(text, "memory");
+	e->milli_cpus = nb_entry_number(text, "milli_cpus");
+	e->pids = nb_entry_number(text, "pids");
 	text_of(text, "job", e->job, sizeof(e->job));
 	text_of(text, "slot", e->slot, sizeof(e->slot));
 	text_of(text, "command", e->command, sizeof(e->command));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry - which boxes run here: a file a box, written by its keeper after the payload has started, locked as long as
- * the keeper lives, removed at the end.
+ * registry - which boxes run here: a file a box, written by its keeper before its start record, locked as long as the
+ * keeper lives, removed after its end record. One that nobody locks is of a box whose end is in no log yet.
  *
  * Beside it is the keeper's door, ID.door, in a directory that no box shows.
  *
@@ -48,11 +48,19 @@ void nb_registry_close_door(int dirfd, const char *id);
 /* Does this process (its number as this pid namespace has it; 0: outside of it) hold nb_entry_mark's lock? */
 bool nb_registry_marked_by(const nb_registered *r, pid_t pid);
 
-/* A box whose keeper is gone without a word: called by one caller at a time, and once, if that one lives on. */
-typedef void nb_registry_found(void *context, const char *id);
+/* A box whose keeper is gone without a word, as its file says. */
+typedef struct nb_lost {
+	char id[NB_UUID_TEXT];
+	uint64_t uid, started_ns;
+} nb_lost;
+/* Called for each, by one caller alone. False: it could not be told, and the file stays for the next one. */
+typedef bool nb_registry_found(void *context, const nb_lost *lost);
 void nb_registry_sweep(const nb_registered *r, nb_registry_found *found, void *context);
 
 /* ---- everybody's side --------------------------------------------------------------------------------------- */
+
+/* A number of an entry's text; 0: it has none of that name. */
+uint64_t nb_entry_number(const char *text, const char *name);
 
 typedef struct nb_entry nb_entry;
 struct nb_entry {

@@ -132,6 +132,7 @@ class World:
         for name, mode in (("log", 0o1777), ("hidden", 0o755)):
             os.mkdir(self.path(name))
             os.chmod(self.path(name), mode)
+        os.symlink(self.dir, self.path("alias"))
         for name in ("hidden", "log"):
             with open(self.path(name, "secret"), "wb") as stream:
                 stream.write(SECRET)
@@ -163,7 +164,7 @@ class World:
         return {"dir": self.dir, "image": self.image, "scratch": self.scratch, "secret": self.secret,
                 "probe": self.probe, "victim": str(self.victim.pid), "offer": self.offer_name, "key": str(self.key),
                 "pidns": os.readlink("/proc/self/ns/pid"), "handle": self.handle(), "group": str(DENIED_GROUP),
-                "socket": self.socket, "hidden": self.path("hidden"), "log": self.path("log"),
+                "socket": self.socket, "hidden": self.path("hidden"), "log": self.path("log"), "uid": str(self.payload_uid()),
                 "dirname": os.path.basename(self.dir)}
 
     def end(self):

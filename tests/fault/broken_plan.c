@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A launcher whose plan is damaged on purpose, for tests alone: linked with --wrap=nb_plan_make, so that the product
- * has no such switch. NESTBOX_LEAVE_OUT=step,step   rows of these steps are not done: an attack that they stop must
- * then succeed NESTBOX_FAIL_AT=N             row N (from 0) fails: nothing may be left behind, and no payload may run
+ * A launcher whose plan is damaged on purpose, for tests alone: linked with --wrap, so that the product has no such
+ * switch.
+ *
+ *   NESTBOX_LEAVE_OUT=step,step   rows of these steps are not done: an attack that they stop must then succeed
+ *   NESTBOX_FAIL_AT=N             row N (from 0) fails: nothing may be left behind, and no payload may run
+ *   NESTBOX_DIE=before:WHAT       SIGKILL to the process itself right before, or after:WHAT, it does that: the action
+ * of a record (its append), sync (of the log), enter, leave (the registry)
  */
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "audit/audit.h"
 #include "plan/plan.h"
+#include "registry/registry.h"
 
 int __real_nb_plan_make(const nb_request *request, const nb_policy *policy, const nb_host *host, nb_plan *ret_p,
 			nb_error *e);
@@ -60,4 +69,53 @@ int __wrap_nb_plan_make(const nb_request *request, const nb_policy *policy, cons
 	if (fail != NULL && nb_parse_u64(fail, UINT32_MAX, &at, e) == 0)
 		fail_at(ret_p, (uint32_t)at);
 	return 0;
+}
+
+static void die(const char *when, const char *what)
+{
+	const char *asked = getenv("NESTBOX_DIE");
+	char here[64];
+	snprintf(here, sizeof(here), "%s:%s", when, what);
+	if (asked != NULL && nb_streq(asked, here))
+		kill(getpid(), SIGKILL);
+}
+
+int __real_nb_sinks_append(nb_sinks *sinks, const char *head, const char *event, const nb_about *about, nb_error *e);
+int __wrap_nb_sinks_append(nb_sinks *sinks, const char *head, const char *event, const nb_about *about, nb_error *e);
+int __real_nb_sinks_sync(nb_sinks *sinks, nb_error *e);
+int __wrap_nb_sinks_sync(nb_sinks *sinks, nb_error *e);
+int __real_nb_registry_enter(const nb_registry_places *places, const char *id, const char *text, nb_registered *ret_r);
+int __wrap_nb_registry_enter(const nb_registry_places *places, const char *id, const char *text, nb_registered *ret_r);
+void __real_nb_registry_leave(nb_registered *r);
+void __wrap_nb_registry_leave(nb_registered *r);
+
+int __wrap_nb_sinks_append(nb_sinks *sinks, const char *head, const char *event, const nb_about *about, nb_error *e)
+{
+	die("before", about->action);
+	int result = __real_nb_sinks_append(sinks, head, event, about, e);
+	die("after", about->action);
+	return result;
+}
+
+int __wrap_nb_sinks_sync(nb_sinks *sinks, nb_error *e)
+{
+	die("before", "sync");
+	int result = __real_nb_sinks_sync(sinks, e);
+	die("after", "sync");
+	return result;
+}
+
+int __wrap_nb_registry_enter(const nb_registry_places *places, const char *id, const char *text, nb_registered *ret_r)
+{
+	die("before", "enter");
+	int result = __real_nb_registry_enter(places, id, text, ret_r);
+	die("after", "enter");
+	return result;
+}
+
+void __wrap_nb_registry_leave(nb_registered *r)
+{
+	die("before", "leave");
+	__real_nb_registry_leave(r);
+	die("after", "leave");
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 
 from box import ended, refused, require
 from cases_sinks import box, fresh, lines, logs, policy
@@ -41,6 +42,21 @@ def case_rotation_by_size(live):
     require(sum(action == "sandbox-start" for _, action in ids) == 8 == sum(action == "sandbox-end" for _, action in ids), str(ids))
     verified(live, directory)
     require(not [name for name in os.listdir(directory) if name.startswith(".") and name.endswith(".new")], str(os.listdir(directory)))
+
+
+def case_anchors_name_the_host(live):
+    """Collected with others' records, what the log itself adds still says of which worker it is."""
+    directory = logs(live)
+    at = policy(live, [{"type": "file", "path": directory}])
+    ended(box(live, at), 0)
+    with open(os.path.join(directory, own_name(live)), "ab") as stream:
+        stream.write(b'{"torn')
+    ended(box(live, at), 0)
+    with open(os.path.join(directory, own_name(live)), encoding="utf-8") as stream:
+        found = [json.loads(line) for line in stream if line.endswith("}\n")]
+    anchor = [one for one in found if one["event"]["action"] == "chain-anchor"][0]
+    want = {name: value for name, value in found[0]["host"].items() if name != "pid_ns_ino"}
+    require(anchor["nestbox"]["chain"]["reason"] == "torn-tail" and anchor["host"] == want, f"{anchor} {found[0]['host']}")
 
 
 def case_rotation_while_a_box_runs(live):
@@ -190,3 +206,34 @@ def case_a_link_to_another_file(live):
     ended(box(live, at), 0)
     with open(precious, encoding="utf-8") as stream:
         require(stream.read() == "root:x:0:0\n", "a record went into another file")
+
+
+def case_a_lock_that_somebody_holds(live):
+    """A process of the same uid, outside of any box, holds it: a start ends with a sentence that names the process, and runs no payload; a
+    box that runs ends as ever, and the next one says that its end is missing."""
+    directory = logs(live)
+    at = policy(live, [{"type": "file", "path": directory}])
+    running = up(live, at)
+    holder = subprocess.Popen([*live.caller.prefix, sys.executable, "-c", HOLDER, os.path.join(directory, own_name(live))],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        require(holder.stdout.readline() == b"locked\n", "no lock")
+        refused(box(live, at), own_name(live), f"process {holder.pid} ", "the site must end that process")
+        running.terminate()
+        running.communicate(timeout=60)
+        require(running.returncode == -15, f"status {running.returncode}")
+    finally:
+        holder.communicate()
+    ended(box(live, at), 0)
+    actions = [json.loads(line)["event"]["action"] for line in lines(directory, live)]
+    require(actions[0] == "sandbox-start" and sorted(actions[1:]) == ["sandbox-end", "sandbox-lost", "sandbox-start"], str(actions))
+    verified(live, directory)
+
+
+HOLDER = """
+import fcntl, sys
+with open(sys.argv[1], "rb") as stream:
+    fcntl.flock(stream, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""

@@ -149,19 +149,22 @@ def case_where_a_box_was_made(live):
             ended(live.run("audit", "find", "--from", "/var/log/nestbox", "--image", image, "--where", where), 0, "uid-1")
 
 
-def case_lost_box(live):
-    """The same user's next box says of a killed keeper's that it was lost, on which boot of which host."""
-    mark = uuid.uuid4().hex
-    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
-    require(running.stdout.readline() == b"up\n", "the box did not start")
-    start = records(live, mark)[0]
-    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
-    os.kill(start["process"]["pid"], 9)
-    running.wait()
-    ended(live.sh(":"), 0)
-    lost = [one for one in parsed(log_of(live)) if one["nestbox"].get("id") == start["nestbox"]["id"]][-1]
-    require(lost["event"]["action"] == "sandbox-lost" and lost["nestbox"]["exit"]["kind"] == "lost", str(lost))
-    require(all(lost["host"][name] == start["host"][name] for name in ("name", "id", "boot")), f"{lost['host']} {start['host']}")
+def case_digest_of_an_image_in_cvmfs(live):
+    """Of what an unpacker put there by its digest, and of no directory that merely has such a name."""
+    top, hexed = live.path("digest"), "ab" + "1" * 62
+    with open(live.path("digest.json"), "w", encoding="ascii") as stream:
+        json.dump({"version": 1, "cvmfs": {"path": top + "/cvmfs"}}, stream)
+    names = {f"cvmfs/unpacked.example.org/.flat/ab/{hexed}": "sha256:" + hexed, f"cvmfs/unpacked.example.org/.flat/ac/{hexed}": None,
+             f"cvmfs/unpacked.example.org/.flat/ab/{hexed}2": None, f"elsewhere/.flat/ab/{hexed}": None}
+    for name, want in names.items():
+        shutil.copytree(live.image, f"{top}/{name}", symlinks=True)
+        os.makedirs(top + "/cvmfs", exist_ok=True)
+        mark = uuid.uuid4().hex
+        link = live.path("digest-link")
+        os.symlink(f"{top}/{name}", link)
+        ended(live.run("exec", "--policy", live.path("digest.json"), link, "true", mark), 0)
+        os.unlink(link)
+        require(records(live, mark)[0]["nestbox"]["image"].get("digest") == want, f"{name}: {records(live, mark)[0]['nestbox']['image']}")
 
 
 def case_grace_that_was_used(live):
@@ -175,41 +178,6 @@ def case_grace_that_was_used(live):
     require(running.wait() == 4, f"status {running.returncode}")
     end = records(live, mark)[-1]["nestbox"]
     require(end["exit"]["by"]["signal"] == 2 and 1000 <= end["killed"]["grace_used_ms"] < 20000, str(end))
-
-
-def registered(live, box):
-    done = live.run("ps", "--json")
-    return any(json.loads(line)["id"] == box for line in done.stdout.splitlines())
-
-
-def until(holds, what, seconds=10):
-    end = time.monotonic() + seconds
-    while not holds():
-        require(time.monotonic() < end, f"{what}: not within {seconds} s")
-        time.sleep(0.05)
-
-
-def case_forged_identity_is_named(live):
-    """What a job says of the worker's identity is a claim beside what root's file says, and show warns."""
-    mark = uuid.uuid4().hex
-    known = {"MesosTaskID": "real-task", "MesosContainerName": "mesos-real", "K8SPodName": "real-pod", "WorkerOrchestrator": "mesos"}
-    forged = {"MESOS_TASK_ID": "forged-task", "MESOS_CONTAINER_NAME": "mesos-forged", "K8S_POD_NAME": "forged-pod"}
-    os.makedirs("/run/nestbox", exist_ok=True)
-    with mounted("/run/nestbox", "-o", "mode=755"):
-        with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
-            stream.write("".join(f'{name} = "{value}"\n' for name, value in known.items()))
-        with open(live.path("forged.ad"), "w", encoding="ascii") as stream:
-            stream.write('MachineAttrMesosTaskID0 = "forged-task"\nOwner = "x"\n')
-        ended(wrapped(live, ["/bin/echo", mark], {**live.env, **forged, "_CONDOR_JOB_AD": live.path("forged.ad")}), 0)
-    lines = [line for name in glob.glob("/var/log/nestbox/*.jsonl") for line in open(name, encoding="utf-8") if mark in line]
-    start = json.loads(lines[0])
-    require(start["mesos"]["task_id"] == "real-task" and start["k8s"]["pod_name"] == "real-pod", lines[0])
-    without = {**start, "nestbox": {**start["nestbox"], "claimed": None}}
-    require("forged" not in json.dumps(without), lines[0])
-    if os.geteuid() == 0:
-        done = subprocess.run([live.nestbox, "audit", "show", "--from", "/var/log/nestbox", start["nestbox"]["id"]], env=live.env,
-                              capture_output=True, text=True, check=False)
-        ended(done, 0, "WARNING: the job claimed 3 things")
 
 
 def case_groups_of_the_payload(live):

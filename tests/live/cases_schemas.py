@@ -4,6 +4,9 @@ import copy
 import glob
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 import uuid
 
@@ -11,7 +14,13 @@ import jsonschema
 
 from box import UID, ended, require
 from cases_check import mounted
+from cases_record import log_of
 from collect_lab import collector
+from secretsite import LEASED, PROXY, agent, said, site, until
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+
+import ecs  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, "..", "data")
@@ -147,24 +156,83 @@ def case_records(live):
         require(not validator.is_valid(more), f"the schema takes whatever comes in {at}")
 
 
+def documented_actions():
+    """The kinds of records that docs/audit-log.md lists."""
+    with open(os.path.join(HERE, "..", "..", "docs", "audit-log.md"), encoding="utf-8") as stream:
+        table = stream.read().split("<!-- actions -->")[1].split("<!-- /actions -->")[0]
+    return set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
+
+
+def made(live, path):
+    """One record at least of every kind but those of secrets and of nestbox kill, in the log that the policy names."""
+    box = live.start("exec", "--policy", path, live.image, "sleep", "600")
+    for _ in range(500):
+        running = [one for one in map(json.loads, live.run("ps", "--json").stdout.splitlines()) if one["keeper_pid"] == box.pid]
+        if running and live.run("enter", running[0]["id"], "true").returncode == 0:
+            break
+        time.sleep(0.02)
+    ended(live.run("kill", "--grace", "0", running[0]["id"]), 0)
+    box.wait()
+    ended(live.run("exec", "--policy", path, live.image, "sleep", "600"), -15)  # wall time
+    for _ in range(12):
+        ended(live.run("exec", "--policy", path, "/nowhere", "true"), 125)
+    require(live.run("exec", "--policy", path, live.image, "true", program=live.broken, env={**live.env, "NESTBOX_DIE": "after:sync"}).returncode == -9,
+            "not killed")
+    ended(live.run("exec", "--policy", path, live.image, "true"), 0)
+
+
+def case_every_kind_of_record(live):
+    """One at least of each kind that the page lists, as it is made: the schema and Elastic's field types take it, and no member more."""
+    path, log = policy(live, limits={"wall_time": "2s"})
+    subprocess.run([live.nestbox, "policy", "compile", path], check=True, stdout=subprocess.DEVNULL)  # the broken launcher has no compiler
+    kept = len(list(records(log_of(live)))) if os.path.exists(log_of(live)) else 0
+    made(live, path)
+    name = glob.glob(log + "/*.jsonl")[0]
+    with open(name, "ab") as stream:
+        stream.write(b'{"torn')
+    ended(live.run("exec", "--policy", path, live.image, "true"), 0)
+    found = list(records(name)) + [one for one in list(records(log_of(live)))[kept:] if one["event"]["action"] == "sandbox-kill"]
+    gone = {**PROXY, "name": "gone", "path": "secret/data/none", "env": "GONE", "required": False}
+    with site(live, {**PROXY, "renew": True, "refresh": "1s"}, gone, LEASED, ttl=600) as s:
+        running = s.start("echo up; exec sleep 600")
+        said(running, b"up\n")
+        s.agent.kv2["grid/proxy"].append(agent.kv2({"proxy": "the second"}, version=2))
+        until("a renewal", lambda: s.events("secret-renewed"))
+        running.terminate()
+        running.wait()
+        found += [json.loads(line) for line in s.log().splitlines()]
+    kinds = {one["event"]["action"] for one in found}
+    require(kinds == documented_actions(), f"{kinds ^ documented_actions()}")
+    validator = schema(live, "audit-record")
+    for one in found:
+        fits(validator, one, one["event"]["action"])
+        require(not validator.is_valid({**one, "undocumented": 1}), "the schema takes whatever comes")
+    ecs.check(found)
+
+
 WORKER = ("MesosTaskID", "MesosContainerID", "MesosContainerName", "MesosAgentID", "MesosFrameworkID", "WorkerContainerRuntime",
           "WorkerContainerID", "WorkerContainerImage", "WorkerContainerImageID", "WorkerPhysicalHost", "WorkerOrchestrator",
           "WorkerTaskID", "K8SPodName", "K8SNamespace", "K8SPhysicalHostName", "K8SPodUID", "K8SContainerName")
 JOB = ("GlobalJobId", "Owner", "User", "AccountingGroup", "JobBatchName", "RemoteHost", "ScheddName", "x509UserProxySubject",
-       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId")
-CLAIMED = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "K8S_POD_NAME", "PANDAID", "DIRACJOBID", "HOSTNAME")
+       "x509UserProxyVOName", "x509UserProxyFirstFQAN", "AuthTokenSubject", "AuthTokenIssuer", "AuthTokenId", "ChirpNestboxBoxId",
+       "SubmitterGlobalJobId")
+RECORDED = ("MesosExecutorID", "MarathonAppID", "MarathonAppVersion")
+CLAIMED = ("MESOS_TASK_ID", "MESOS_CONTAINER_NAME", "MESOS_SLAVE_ID", "MESOS_FRAMEWORK_ID", "MESOS_EXECUTOR_ID", "MARATHON_APP_ID",
+           "MARATHON_APP_VERSION", "MARATHON_APP_DOCKER_IMAGE", "container_uuid", "WORKER_CONTAINER_IMAGE_ID", "PHYSICAL_HOSTNAME",
+           "NOMAD_ALLOC_ID", "K8S_POD_NAME", "MY_POD_UID", "POD_NAMESPACE", "NODE_NAME", "ECS_CONTAINER_METADATA_URI", "APPTAINER_CONTAINER",
+           "PANDAID", "DIRACJOBID", "HOSTNAME")
 
 
 def case_records_of_a_known_job(live):
     """Everything that can be known of a worker and a job at once."""
     mark = uuid.uuid4().hex
     os.makedirs("/run/nestbox", exist_ok=True)
-    with open(live.path("known.ad"), "w", encoding="ascii") as stream:
-        stream.write("".join(f'{name} = "{mark}"\n' for name in JOB) + "ClusterId = 7\nProcId = 0\nNumShadowStarts = 1\n")
-    env = {**live.env, "_CONDOR_JOB_AD": live.path("known.ad"), **{name: mark for name in CLAIMED}}
+    with open(live.path("known.ad"), "w", encoding="latin1") as stream:
+        stream.write("".join(f'{name} = "{mark}\xff"\n' for name in JOB) + "".join(f'MachineAttr{name}0 = "{mark}-ad"\n' for name in WORKER) + "ClusterId = 7\nProcId = 0\nNumShadowStarts = 1\n")
+    env = {**live.env, "_CONDOR_JOB_AD": live.path("known.ad"), "_CONDOR_SLOT": "slot1_1", **{name: mark + "\udcff" for name in CLAIMED}}
     with mounted("/run/nestbox", "-o", "mode=755"):
         with open("/run/nestbox/identity", "w", encoding="ascii") as stream:
-            stream.write("".join(f'{name} = "{name}"\n' for name in WORKER))
+            stream.write("".join(f'{name} = "{name}"\n' for name in WORKER + RECORDED))
         job = ["wrap", "/bin/true"]
         if live.caller.is_root:  # whose jobs are refused: as HTCondor does, it becomes the job's user
             ended(live.run("--reuid", str(UID), "--regid", str(UID), "--clear-groups", live.nestbox, *job, program="setpriv",
@@ -176,7 +244,26 @@ def case_records_of_a_known_job(live):
     require(len(found) == 2, f"{len(found)} records")
     for one in found:
         fits(validator, one, one["event"]["action"])
-    require({"condor", "wlcg", "mesos", "k8s", "container", "orchestrator"} <= set(found[0]), str(sorted(found[0])))
+    require({"condor", "wlcg", "mesos", "marathon", "k8s", "container", "orchestrator"} <= set(found[0]), str(sorted(found[0])))
+    never = unwritten(found, "attested", "claimed", "condor", "wlcg", "mesos", "marathon", "k8s", "container", "orchestrator")
+    require(not never, f"the schema has what no record can hold: {never}")
+
+
+# What is not the start's, or not the launcher's to say.
+ELSEWHERE = {"attested": {"by", "received", "keeper_start", "payload_pid", "payload_start", "launcher", "executable", "reconnected", "parent", "ns"}}
+
+
+def unwritten(found, *objects):
+    """Members of these objects in the schema that not one of the records has."""
+    with open(os.path.join(HERE, "..", "..", "schemas", "audit-record.json"), encoding="utf-8") as stream:
+        top = json.load(stream)["properties"]
+    never = []
+    for name in objects:
+        inner = name in ("attested", "claimed")
+        named = (top["nestbox"]["properties"] if inner else top)[name]["properties"]
+        held = set().union(*((one["nestbox"] if inner else one).get(name, {}) for one in found))
+        never += [f"{name}.{one}" for one in set(named) - held - ELSEWHERE.get(name, set())]
+    return sorted(never)
 
 
 def case_records_of_other_cases(live):

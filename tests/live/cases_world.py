@@ -215,3 +215,18 @@ def case_own_network(live):
             "c = socket.create_connection(s.getsockname()); c.sendall(b'heard'); print(s.accept()[0].recv(9).decode())")
     done = live.run("exec", "--net", "/", "/usr/bin/python3", "-c", talk)
     ended(done, 0, "['lo']\nheard\n")
+
+
+def case_variables_with_long_names(live):
+    """A name of any length is held against environment.drop, and set or kept as any other."""
+    path = live.path("drop.json")
+    with open(path, "w", encoding="ascii") as stream:
+        json.dump({"version": 1, "environment": {"drop": ["SITE_*", "*_END"]}}, stream)
+    for length in (10, 254, 255, 256, 257, 5000, 100000):
+        long = "N" * length
+        env = {**live.env, f"SITE_{long}": "dropped", f"{long}_END": "dropped", f"{long}_KEPT": "kept", f"{long}_SET": "old"}
+        done = live.run("exec", "--policy", path, "--env", f"{long}_SET=new", live.image, "env", env=env)
+        ended(done, 0)
+        names = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        found = {name[:5] + name[-5:]: value for name, value in names.items() if "NNN" in name}
+        require(found == {"NNNNN_KEPT": "kept", "NNNNNN_SET": "new"} and "dropped" not in done.stdout, f"{length}: {found}")

@@ -208,9 +208,30 @@ static void test_visible_random(void **state)
 	}
 }
 
+/* RFC 4648 section 10. */
+static void base64(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = { { "", "" },
+					       { "f", "Zg==" },
+					       { "fo", "Zm8=" },
+					       { "foo", "Zm9v" },
+					       { "foob", "Zm9vYg==" },
+					       { "fooba", "Zm9vYmE=" },
+					       { "foobar", "Zm9vYmFy" },
+					       { "\xff\xfe\xfb", "//77" } };
+	for (size_t i = 0; i < NB_COUNT(rows); i++) {
+		char out[64];
+		nb_text t = nb_text_over(out, sizeof(out));
+		nb_text_add_base64(&t, rows[i][0], strlen(rows[i][0]));
+		assert_string_equal(out, rows[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base64),
 		cmocka_unit_test(test_bounds),     cmocka_unit_test(test_full_stays),  cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_streq),      cmocka_unit_test(test_path_below),
 		 cmocka_unit_test(test_path_clean),

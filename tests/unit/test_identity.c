@@ -134,7 +134,7 @@ static nb_id_field field_named(const char *name)
 /* Rows: sample, then NAME=VALUE cells; every published name that is not listed must stay unknown. */
 static unsigned check_listed(const char *sample, const nb_identity *id, char *list)
 {
-	bool listed[NB_ID_FIELDS] = { [NB_ID_SOURCE] = true, [NB_ID_SANDBOX] = true };
+	bool listed[NB_ID_FIELDS] = { [NB_ID_SOURCE] = true };
 	unsigned wrong = 0;
 	for (char *item; (item = strsep(&list, " ")) != NULL;) {
 		if (*item == '\0' || strcmp(item, "-") == 0)
@@ -146,7 +146,7 @@ static unsigned check_listed(const char *sample, const nb_identity *id, char *li
 		listed[f] = true;
 		wrong += compare(sample, id, f, value + 1);
 	}
-	for (nb_id_field f = 0; f < NB_ID_FIELDS; f++)
+	for (nb_id_field f = 0; f < NB_ID_PUBLISHED; f++)
 		if (!listed[f])
 			wrong += compare(sample, id, f, "-");
 	return wrong;
@@ -191,7 +191,7 @@ static void formats(void **state)
 	};
 	nb_identity id;
 	identify("38-lxc-v2", &id);
-	for (nb_id_format f = 0; f < NB_ID_FORMATS; f++) {
+	for (nb_id_format f = 0; f < NB_ID_RECORD; f++) {
 		char out[4096];
 		nb_text t = nb_text_over(out, sizeof(out));
 		nb_identity_print(&id, f, &t);
@@ -204,7 +204,7 @@ static void check_safe(const nb_identity *id)
 {
 	char out[32768], copy[32768];
 	nb_text t = nb_text_over(out, sizeof(out)), json = nb_text_over(copy, sizeof(copy));
-	nb_identity_print(id, NB_ID_CLASSAD, &t);
+	nb_identity_print(id, NB_ID_RECORD, &t);
 	assert_false(t.full);
 	char *rest = out;
 	for (char *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0';) {

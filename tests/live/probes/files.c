@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,9 +43,12 @@ static int reads_secret(char **args)
 /* The secret by way of another process' root or directory, or up from our own. */
 static int secret_by_proc(char **args)
 {
-	static const char *const ways[] = { "/proc/1/root", "/proc/self/root/..", "/proc/1/cwd/../../../../../..",
-					    "/proc/self/cwd/../../../../../../..", "/../../../../../..",
-					"/proc/thread-self/root/../.." };
+	static const char *const ways[] = { "/proc/1/root",
+					    "/proc/self/root/..",
+					    "/proc/1/cwd/../../../../../..",
+					    "/proc/self/cwd/../../../../../../..",
+					    "/../../../../../..",
+					    "/proc/thread-self/root/../.." };
 	char path[4096];
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		snprintf(path, sizeof(path), "%s%s", ways[i], args[0]);
@@ -242,6 +246,14 @@ static int sockets_below(char **args)
 	return nftw(args[0], try_socket, 32, FTW_PHYS) == 1 ? DONE : stopped("no socket below %s answers", args[0]);
 }
 
+/* flock(2) asks for no right to write. */
+static int lock(char **args)
+{
+	int fd = open(args[0], O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? done("%s is locked", args[0])
+							    : stopped("%s: %m", args[0]);
+}
+
 /* Exchange two names for ever: who resolves a path twice sees two things. Ends when the input does. */
 static int swap(char **args)
 {
@@ -265,6 +277,7 @@ const probe file_probes[] = {
 	{ "handle", 1, print_handle, "print the handle of PATH" },
 	{ "create", 1, create, "make a file in DIR" },
 	{ "open-for-writing", 1, open_for_writing, "open PATH for writing" },
+	{ "lock", 1, lock, "lock PATH" },
 	{ "attributes", 1, attributes, "open anything below DIR but ALLOWED... for writing" },
 	{ "open-fds", 0, open_fds, "descriptors beyond 0 to 2" },
 	{ "privileged-file", 1, privileged_file, "gain by running FILE, this program made privileged" },
