@@ -129,6 +129,8 @@ static int version_of(db *d, int *ret_version)
 
 static int open_sql(db *d, bool write, nb_error *e)
 {
+	/* Counting its memory takes a lock that all threads share. Only before the first is opened; later it is so. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	int flags = (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX |
 		    SQLITE_OPEN_EXRESCODE;
 	if (sqlite3_open_v2(d->path, &d->sql, flags, NULL) != SQLITE_OK)

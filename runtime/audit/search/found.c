@@ -168,12 +168,15 @@ bool found_holds(const found *f, const char *id, uint32_t file, uint64_t offset)
 	return false;
 }
 
-bool found_has_chunk(const found *f, const char *id, uint32_t file, uint32_t chunk)
+bool found_has_chunk(const found *f, const char *id, const source_list *sources, size_t root, uint64_t place)
 {
 	const box *b = found_box(f, id);
-	for (uint32_t i = b != NULL ? b->first : 0; i != 0; i = f->records[i - 1].next)
-		if (f->records[i - 1].file == file && f->records[i - 1].offset / POSTING_CHUNK == chunk)
+	for (uint32_t i = b != NULL ? b->first : 0; i != 0; i = f->records[i - 1].next) {
+		const record *r = &f->records[i - 1];
+		const source_file *file = &sources->files[r->file];
+		if (file->root == root && file->id == place >> 32 && r->offset / POSTING_CHUNK == (uint32_t)place)
 			return true;
+	}
 	return false;
 }
 

@@ -76,6 +76,10 @@ int index_read(index_root *i, const query *q, const index_plan *plan, size_t fro
 /* The same state of the same index, for another thread, whose source list has its directory as root 0; i outlives it.
  * Errors: NB_HOST. */
 int index_again(const index_root *i, index_root *ret, nb_error *e);
+/* Where the index knows of records of a box that are not in yet; root: as which one of `sources` the answer has it.
+ * Several threads may look for lacking records of one answer. */
+int index_lacking(index_root *i, size_t root, const char *id, const source_list *sources, const found *f, places *ret,
+		  nb_error *e);
 /* Add all records of a box. */
 int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e);
 

@@ -60,7 +60,7 @@ static bool know(void *ctx, const db_file *f)
 	*new = (struct index_known){ .id = f->id, .missing = path == NULL };
 	/* Of one that moved, the inode may be another now. */
 	ino_t ino = path == f->path ? f->ino : 0;
-	const source_file like = { .rel = path, .dev = f->dev, .ino = ino, .from = SOURCE_INDEXED };
+	const source_file like = { .rel = path, .dev = f->dev, .ino = ino, .id = f->id, .from = SOURCE_INDEXED };
 	if (path != NULL)
 		k->failed = source_add_file(k->sources, i->root, &like, &new->file, k->e) != 0;
 	i->known_count += !k->failed;
@@ -226,29 +226,31 @@ int index_read(index_root *i, const query *q, const index_plan *plan, size_t fro
 	return read_places(&r, &some, e);
 }
 
-/* Are the box's records that begin in this chunk in? All are, once one of them was found by what was asked for. */
-static bool is_in(const index_root *i, const found *f, const char *id, uint64_t place)
+int index_lacking(index_root *i, size_t root, const char *id, const source_list *sources, const found *f, places *ret,
+		  nb_error *e)
 {
-	for (size_t k = i->known_count; k > 0; k--)
-		if (i->known[k - 1].id == (uint32_t)(place >> 32))
-			return !i->known[k - 1].missing &&
-			       found_has_chunk(f, id, i->known[k - 1].file, (uint32_t)place);
-	return false;
+	char asked[BOX_ID_MAX];
+	size_t kept = 0;
+	const criterion c = of_box(id, asked);
+	if (look_up(i, &c, ret, e) != 0)
+		return -1;
+	places_tidy(ret);
+	/* Once one of the box's records in a chunk was found by what was asked for, all of them were: see take_lines.
+	 */
+	for (size_t n = 0; n < ret->count; n++)
+		if (!found_has_chunk(f, id, sources, root, ret->at[n]))
+			ret->at[kept++] = ret->at[n];
+	ret->count = kept;
+	return 0;
 }
 
 int index_box(index_root *i, const query *q, const char *id, source_list *sources, found *f, nb_error *e)
 {
 	OWN_PLACES places p = { 0 };
 	char asked[BOX_ID_MAX];
-	size_t kept = 0;
 	const criterion c = of_box(id, asked);
-	if (look_up(i, &c, &p, e) != 0)
+	if (index_lacking(i, i->root, id, sources, f, &p, e) != 0)
 		return -1;
-	places_tidy(&p);
-	for (size_t n = 0; n < p.count; n++)
-		if (!is_in(i, f, id, p.at[n]))
-			p.at[kept++] = p.at[n];
-	p.count = kept;
 	reading r = { .i = i, .sources = sources, .q = q, .only = &c, .f = f, .box = id };
 	return read_places(&r, &p, e);
 }

@@ -94,8 +94,8 @@ int found_merge(found *to, source_list *sources, size_t root, found *from, const
 bool found_alive(const found *f, const box *b, const query *q);
 /* Is the record that begins there in, as one of that box? */
 bool found_holds(const found *f, const char *id, uint32_t file, uint64_t offset);
-/* Does a record of that box that is in begin in this chunk (see postings.h) of the file? */
-bool found_has_chunk(const found *f, const char *id, uint32_t file, uint32_t chunk);
+/* Does a record of that box that is in begin at this place (file << 32 | chunk, as the index of that root has it)? */
+bool found_has_chunk(const found *f, const char *id, const source_list *sources, size_t root, uint64_t place);
 /* The box with this id; NULL: none. */
 box *found_box(const found *f, const char *id);
 /* Choose the boxes that meet all criteria in `must` and the span, oldest first; returns how many. */

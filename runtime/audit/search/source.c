@@ -84,6 +84,7 @@ int source_add_file(source_list *list, size_t root, const source_file *like, uin
 		return -1;
 	*ret_index = (uint32_t)list->count - 1;
 	list->files[*ret_index].from = like->from;
+	list->files[*ret_index].id = like->id;
 	return 0;
 }
 

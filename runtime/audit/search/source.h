@@ -18,6 +18,7 @@ typedef struct source_file {
 	ino_t ino;     /* 0: not known */
 	uint64_t size; /* bytes on disk when looked at */
 	uint64_t mtime_ns;
+	uint32_t id;   /* number of the file in the index that named it; 0: none did */
 	uint64_t from; /* where to begin scanning: what is before it is in the index; SOURCE_INDEXED: all is */
 } source_file;
 
