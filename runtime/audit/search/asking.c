@@ -13,9 +13,10 @@
 #include "threads.h"
 
 enum {
-	worth = 4,        /* fewer parts are not worth a thread */
-	slow_ns = 15000,  /* an entry that takes longer comes from the disk: then many are asked for at once */
-	threads_disk = 15 /* that do */
+	share = 8,         /* entries that a thread takes at once */
+	worth = 32,        /* fewer shares are not worth a thread */
+	slow_ns = 15000,   /* an entry that takes longer comes from the disk: then many are asked for at once */
+	threads_disk = 31, /* that do */
 };
 
 /* What the threads share. Who leaves last frees it: a thread that was not given a processor in time is not waited for,
@@ -23,11 +24,11 @@ enum {
 struct asking {
 	uint8_t *text; /* the parts */
 	size_t used, room;
-	size_t *ends; /* of each part in text */
+	size_t *ends; /* of each share of their entries */
 	size_t count, ends_room;
 	int dirfd;
-	atomic_size_t next;  /* part to be asked for */
-	atomic_size_t asked; /* parts that are */
+	atomic_size_t next;  /* share to be asked for */
+	atomic_size_t asked; /* shares that are */
 	atomic_bool moved;
 	atomic_int users;
 	pthread_mutex_t lock; /* of what follows */
@@ -64,10 +65,24 @@ void asking_free(asking **own)
 	free(a);
 }
 
+/* Divide what begins at `from` into shares. */
+static bool divide(asking *a, size_t from)
+{
+	for (size_t at = from, entries = 0; at < a->used;) {
+		db_watched known;
+		memcpy(&known, a->text + at, sizeof(known));
+		at += sizeof(known) + known.path;
+		if (++entries % share != 0 && at < a->used)
+			continue;
+		if (array_grow(&a->ends, a->count, &a->ends_room, sizeof(*a->ends)) != 0)
+			return false;
+		a->ends[a->count++] = at;
+	}
+	return true;
+}
+
 bool asking_add(asking *a, const uint8_t *part, size_t n)
 {
-	if (array_grow(&a->ends, a->count, &a->ends_room, sizeof(*a->ends)) != 0)
-		return false;
 	if (a->used + n > a->room) {
 		size_t room = 2 * (a->used + n) + (128 << 10);
 		uint8_t *text = realloc(a->text, room);
@@ -78,8 +93,7 @@ bool asking_add(asking *a, const uint8_t *part, size_t n)
 	}
 	memcpy(a->text + a->used, part, n);
 	a->used += n;
-	a->ends[a->count++] = a->used;
-	return true;
+	return divide(a, a->used - n);
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------- */
@@ -109,11 +123,11 @@ static void ask(asking *a, const db_watched *known, const char *path)
 		note_growth(a, (asked_growth){ known->id, size, mtime });
 }
 
-/* Of one part; returns how many. */
-static size_t ask_part(asking *a, size_t part)
+/* Of one share; returns how many. */
+static size_t ask_share(asking *a, size_t number)
 {
 	size_t entries = 0;
-	for (size_t at = part > 0 ? a->ends[part - 1] : 0; at < a->ends[part]; entries++) {
+	for (size_t at = number > 0 ? a->ends[number - 1] : 0; at < a->ends[number]; entries++) {
 		db_watched known;
 		memcpy(&known, a->text + at, sizeof(known));
 		at += sizeof(known);
@@ -123,10 +137,10 @@ static size_t ask_part(asking *a, size_t part)
 	return entries;
 }
 
-static void ask_parts(asking *a)
+static void ask_shares(asking *a)
 {
-	for (size_t part; (part = atomic_fetch_add(&a->next, 1)) < a->count;) {
-		ask_part(a, part);
+	for (size_t number; (number = atomic_fetch_add(&a->next, 1)) < a->count;) {
+		ask_share(a, number);
 		if (atomic_fetch_add(&a->asked, 1) + 1 < a->count)
 			continue;
 		pthread_mutex_lock(&a->lock);
@@ -138,7 +152,7 @@ static void ask_parts(asking *a)
 static void *help(void *ctx)
 {
 	asking *a = ctx;
-	ask_parts(a);
+	ask_shares(a);
 	asking_free(&a);
 	return NULL;
 }
@@ -164,7 +178,7 @@ int asking_begin(asking *a, const char *root, nb_error *e)
 	atomic_store(&a->next, 1);
 	begin_threads(a, 1, true);
 	uint64_t start = nb_now_boottime_ns();
-	size_t entries = ask_part(a, 0);
+	size_t entries = ask_share(a, 0);
 	uint64_t took = nb_now_boottime_ns() - start;
 	if (atomic_fetch_add(&a->asked, 1) + 1 < a->count && took > entries * slow_ns)
 		begin_threads(a, threads_disk, false);
@@ -173,7 +187,7 @@ int asking_begin(asking *a, const char *root, nb_error *e)
 
 bool asking_end(asking *a, asking_answer *ret)
 {
-	ask_parts(a);
+	ask_shares(a);
 	pthread_mutex_lock(&a->lock);
 	while (atomic_load(&a->asked) < a->count)
 		pthread_cond_wait(&a->all_asked, &a->lock);
