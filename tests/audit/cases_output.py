@@ -165,7 +165,14 @@ def case_tail_ends_when_nobody_reads(audit):
     audit.write(1, 3)
     done = subprocess.run(["bash", "-c", f"'{audit.tool}' tail -f --from '{audit.logs}' | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env=audit.env, check=True)
-    assert done.stdout in (b"0\n", b"125\n"), done
+    assert done.stdout in (b"0\n", b"141\n") and done.stderr == b"", done
+
+
+def case_a_reader_that_has_enough_ends_it_quietly(audit):
+    audit.generate(2000, 2)
+    done = subprocess.run(["bash", "-c", f"'{audit.tool}' find --action sandbox-start --jsonl --from '{audit.logs}' | head -1 >/dev/null; "
+                           "echo ${PIPESTATUS[0]}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env=audit.env, check=True)
+    assert done.stdout == b"141\n" and done.stderr == b"", done
 
 
 def case_bad_command_lines(audit):

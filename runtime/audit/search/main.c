@@ -46,6 +46,8 @@ static int run_verb(const verb *v, int argc, char **argv)
 {
 	nb_error e;
 	options o;
+	/* Who reads no further ends it, as usual; what changes logs goes on. */
+	signal(SIGPIPE, v->run == run_prune ? SIG_IGN : SIG_DFL);
 	int status = options_parse(v, argc, argv, &o, &e);
 	if (status == 0)
 		status = v->run(&o, &e);
@@ -77,7 +79,6 @@ int main(int argc, char **argv)
 {
 	/* Answers are long, and flushed where somebody waits. glibc heeds the size only with a buffer of ours. */
 	char *room = malloc(answer_room);
-	signal(SIGPIPE, SIG_IGN);
 	if (room != NULL)
 		setvbuf(stdout, room, _IOFBF, answer_room);
 	int status = run(argc, argv);
