@@ -4,11 +4,10 @@
 
 #include "index.h"
 
-/* What is_incomplete says decides which boxes' other records are looked for: see search.c. */
 typedef struct shared_question {
 	const query *q;
-	const index_plan *plan;
-	bool all_records;
+	const index_plan *plan; /* boxes_complete needs none */
+	bool all_records;       /* of the boxes; else as many as it takes to choose them and to tell their lives */
 } shared_question;
 
 /* A box that is in with one record only may meet the other criteria, or have ended, in one that is not in yet. */
