@@ -172,41 +172,39 @@ static int answer(searching *s, nb_error *e)
 	return complete_all(s, e);
 }
 
-static bool unchanged(searching *s)
+/* The indexes are taken at their word first. Such an answer counts only if it lacks nothing, and the logs have not
+ * changed since the indexes were written. */
+static bool counts(searching *s, int result)
 {
-	bool same = true;
-	for (size_t i = 0; i < s->root_count; i++)
+	bool taken = false, same = true;
+	for (size_t i = 0; i < s->root_count; i++) {
+		taken = taken || s->roots[i].watching;
 		same = index_unchanged(&s->roots[i]) && same;
-	return same;
+	}
+	close_roots(s);
+	return !taken || (result == 0 && same && s->unread == 0);
 }
 
-/* The indexes are taken at their word first. Only an answer that lacks nothing, from logs that have not changed since,
- * counts; else all begins anew, with the indexes brought up to date. */
-static bool answer_quickly(searching *s)
+/* All anew, with the indexes brought up to date. */
+static int answer_again(searching *s, nb_error *e)
 {
-	nb_error e;
-	int result = answer(s, &e);
-	bool same = unchanged(s);
-	close_roots(s);
-	if (result == 0 && same && s->unread == 0)
-		return true;
 	found_free(s->f);
 	source_forget(s->sources);
 	s->unread = 0;
 	s->later = false;
-	return false;
+	int result = answer(s, e);
+	close_roots(s);
+	return result;
 }
 
 int search_run(const options *o, const query *q, source_list *sources, bool all_records, found *f, size_t *ret_n,
 	       nb_error *e)
 {
 	searching s = { .o = o, .q = q, .sources = sources, .f = f, .all_records = all_records, .later = true };
-	int result = 0;
 	s.p.on = !o->no_progress && isatty(STDERR_FILENO);
-	if (!answer_quickly(&s)) {
-		result = answer(&s, e);
-		close_roots(&s);
-	}
+	int result = answer(&s, e);
+	if (!counts(&s, result))
+		result = answer_again(&s, e);
 	if (result != 0)
 		return -1;
 	*ret_n = found_choose(f, q, query_all(q));
