@@ -20,7 +20,10 @@ static void must(bool holds)
 
 static void check_output(const nb_identity *id)
 {
-	static const char *const breakers[NB_ID_FORMATS] = { "", "\\", "\\'", "\"\\", "\\" };
+	static const char *const breakers[NB_ID_FORMATS] = {
+		[NB_ID_TEXT] = "",    [NB_ID_JSON] = "\\",   [NB_ID_CLASSAD] = "\\'",
+		[NB_ID_ENV] = "\"\\", [NB_ID_CONSUL] = "\\", [NB_ID_RECORD] = "\\'",
+	};
 	char out[32768];
 	for (nb_id_format f = 0; f < NB_ID_FORMATS; f++) {
 		nb_text t = nb_text_over(out, sizeof(out));
