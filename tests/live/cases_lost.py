@@ -25,6 +25,15 @@ def until(holds, what, seconds=10):
         time.sleep(0.05)
 
 
+def running_box(live, mark):
+    """A box that runs, its start record, and it is in the registry."""
+    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
+    require(running.stdout.readline() == b"up\n", "the box did not start")
+    start = records(live, mark)[0]
+    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
+    return running, start
+
+
 def case_processes_that_were_left(live):
     """How many the payload left behind, orphans and daemons too, is in the end record; none is 0, and unknown is nothing."""
     scripts = {"exit 0": 0, "sleep 600 & exit 0": 1, "sleep 600 & (sleep 600 &); sleep 600 & exit 3": 3, "(exit 0) & sleep 0.2; exit 0": 0,
@@ -49,10 +58,7 @@ def case_processes_that_were_left(live):
 def case_lost_box(live):
     """The same user's next box says of a killed keeper's that it was lost, on which boot of which host."""
     mark = uuid.uuid4().hex
-    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
-    require(running.stdout.readline() == b"up\n", "the box did not start")
-    start = records(live, mark)[0]
-    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
+    running, start = running_box(live, mark)
     os.kill(start["process"]["pid"], 9)
     running.wait()
     ended(live.sh(":"), 0)
@@ -97,10 +103,7 @@ def case_killed_while_it_tells_of_a_loss(live):
 def case_an_end_that_could_not_be_written(live):
     """The log's disk was full to the last byte, or the lock was held: the next box says that the end is missing."""
     mark = uuid.uuid4().hex
-    running = live.start("exec", live.image, "sh", "-c", f": {mark}; echo up; exec sleep 600")
-    require(running.stdout.readline() == b"up\n", "the box did not start")
-    start = records(live, mark)[0]
-    until(lambda: registered(live, start["nestbox"]["id"]), "the box's entry")
+    running, start = running_box(live, mark)
     with open(log_of(live), "rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         running.terminate()

@@ -52,6 +52,14 @@ void db_rollback(db *d);
 typedef bool db_visit_file(void *ctx, const db_file *file);
 typedef enum db_which { DB_ALL_FILES, DB_OPEN_FILES, DB_BROKEN_FILES } db_which; /* open: may change */
 int db_files(db *d, db_which which, db_visit_file *visit, void *ctx, nb_error *e);
+/* Rows that outlast the visit; they own their paths. */
+typedef struct db_list {
+	db_file *at;
+	size_t count, room;
+	bool no_memory;
+} db_list;
+bool db_keep(void *list, const db_file *file); /* a visitor; false, and no_memory, when there is no room */
+void db_list_free(db_list *list);
 /* Of all files the number, and what tells of their times: first, last, born, late, starts, ends. */
 int db_spans(db *d, db_visit_file *visit, void *ctx, nb_error *e);
 /* Visits none for a file that was dropped; any other number that has no row is damage. */

@@ -2,6 +2,36 @@
 /* The index's small tables: directories, and boxes that have not ended. */
 #include "db_private.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+
+bool db_keep(void *list, const db_file *file)
+{
+	db_list *l = list;
+	char *path = strdup(file->path);
+	l->no_memory = path == NULL || array_grow(&l->at, l->count, &l->room, sizeof(*l->at)) != 0;
+	if (l->no_memory) {
+		free(path);
+		return false;
+	}
+	l->at[l->count] = *file;
+	l->at[l->count++].path = path;
+	return true;
+}
+
+void db_list_free(db_list *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		char *path;
+		memcpy(&path, &l->at[i].path, sizeof(path));
+		free(path);
+	}
+	free(l->at);
+	*l = (db_list){ 0 };
+}
+
 static uint64_t column(sqlite3_stmt *s, int i)
 {
 	return (uint64_t)sqlite3_column_int64(s, i);

@@ -31,7 +31,6 @@ typedef struct index_root {
 	/* The index's files that an answer needed, by number, as entries of the source list. */
 	struct index_known {
 		uint32_t id, file;
-		uint64_t first, last;
 		bool missing;
 	} * known;
 	size_t known_count, known_room;

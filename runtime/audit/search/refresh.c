@@ -16,12 +16,12 @@ static int take_tails(survey *s, source_list *tails, source_list *sources, nb_er
 	int result = 0;
 	if (s->i->write && index_builder_new(s->i->d, s->p, &b, e) != 0)
 		return -1;
-	for (size_t n = 0; n < w->grown_count && result == 0; n++)
-		result = b != NULL ? index_expect(b, &tails->files[n], w->grown[n].done, e)
+	for (size_t n = 0; n < w->grown.count && result == 0; n++)
+		result = b != NULL ? index_expect(b, &tails->files[n], w->grown.at[n].done, e)
 				   : source_add_file(sources, s->i->root, &tails->files[n], &index, e);
-	for (size_t n = 0; n < w->grown_count && result == 0; n++) {
-		result = b != NULL ? index_file(b, &w->grown[n], e) : 0;
-		s->broken = s->broken || w->grown[n].broken;
+	for (size_t n = 0; n < w->grown.count && result == 0; n++) {
+		result = b != NULL ? index_file(b, &w->grown.at[n], e) : 0;
+		s->broken = s->broken || w->grown.at[n].broken;
 	}
 	if (result == 0 && b != NULL)
 		result = index_flush(b, e) != 0 ? -1 : db_merge(s->i->d, false, e);
@@ -38,8 +38,8 @@ static int take_growth(survey *s, source_list *sources, bool *ret_done, nb_error
 	uint32_t index;
 	bool fits = true;
 	int result = source_add_root(&tails, sources->roots[s->i->root], e);
-	for (size_t n = 0; n < w->grown_count && result == 0 && fits; n++) {
-		const db_file *f = &w->grown[n];
+	for (size_t n = 0; n < w->grown.count && result == 0 && fits; n++) {
+		const db_file *f = &w->grown.at[n];
 		const source_file tail = {
 			.rel = f->path, .dev = f->dev, .ino = f->ino, .size = f->size, .from = f->done
 		};
@@ -132,7 +132,7 @@ static int match_all(survey *s, index_builder *b, const source_file **order, con
 	for (size_t i = 0; i < s->found.count; i++) {
 		rows[i] = survey_row(s, order[i]);
 		if (rows[i] != NULL)
-			s->claimed[rows[i] - s->rows] = true;
+			s->claimed[rows[i] - s->rows.at] = true;
 		if (b != NULL && !is_same(order[i], rows[i]) &&
 		    index_expect(b, order[i], rows[i] != NULL ? rows[i]->done : 0, e) != 0)
 			return -1;
@@ -151,11 +151,11 @@ static int take_all(survey *s, index_builder *b, const source_file **order, sour
 		if ((b != NULL ? take_in(s, b, order[i], rows[i], e)
 			       : take_for_once(s, order[i], rows[i], sources, e)) != 0)
 			return -1;
-	for (size_t i = 0; i < s->count; i++) {
+	for (size_t i = 0; i < s->rows.count; i++) {
 		if (s->claimed[i])
 			continue;
-		if ((b != NULL ? db_drop_file(s->i->d, s->rows[i].id, e) : note_moved(s->i, s->rows[i].id, NULL, e)) !=
-		    0)
+		if ((b != NULL ? db_drop_file(s->i->d, s->rows.at[i].id, e)
+			       : note_moved(s->i, s->rows.at[i].id, NULL, e)) != 0)
 			return -1;
 	}
 	return b != NULL && (index_flush(b, e) != 0 || settle_quiet(s->i->d, e) != 0 || put_dirs(s, e) != 0) ? -1 : 0;

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
-
 static const uint64_t hour_ns = 3600ull * 1000000000u, day_ns = 24 * hour_ns;
 
 enum {
@@ -46,24 +44,11 @@ bool settle_by_age(const source_file *file)
 
 /* ---- by what is in them --------------------------------------------------------------------------------------- */
 
-typedef struct quiet {
-	db_file *files; /* rotated, not written to lately; own their paths */
-	size_t count, room;
-	bool no_memory;
-} quiet;
-
-static bool note_rotated(void *ctx, const db_file *f)
+/* Rotated, and not written to lately. */
+static bool keep_quiet(void *ctx, const db_file *f)
 {
-	quiet *q = ctx;
-	if (f->broken || !source_is_rotated(f->path) || !quiet_for(f->mtime_ns, hour_ns))
-		return true;
-	q->no_memory = array_grow(&q->files, q->count, &q->room, sizeof(*q->files)) != 0;
-	if (q->no_memory)
-		return false;
-	q->files[q->count] = *f;
-	q->files[q->count].path = strdup(f->path);
-	q->no_memory = q->files[q->count++].path == NULL;
-	return !q->no_memory;
+	bool quiet = !f->broken && source_is_rotated(f->path) && quiet_for(f->mtime_ns, hour_ns);
+	return !quiet || db_keep(ctx, f);
 }
 
 static int by_id(const void *a, const void *b)
@@ -75,41 +60,36 @@ static int by_id(const void *a, const void *b)
 /* A box that began there may end there: its keeper had the file open when it was rotated. */
 static bool keep_open(void *ctx, const life *one)
 {
-	quiet *q = ctx;
-	db_file *f = bsearch(&(db_file){ .id = one->file }, q->files, q->count, sizeof(*q->files), by_id);
+	const db_list *q = ctx;
+	db_file *f = bsearch(&(db_file){ .id = one->file }, q->at, q->count, sizeof(*q->at), by_id);
 	if (f != NULL)
 		f->settled = false;
 	return true;
 }
 
-static int settle(db *d, quiet *q, nb_error *e)
+static int settle(db *d, db_list *q, nb_error *e)
 {
-	if (db_files(d, DB_OPEN_FILES, note_rotated, q, e) != 0)
+	if (db_files(d, DB_OPEN_FILES, keep_quiet, q, e) != 0)
 		return -1;
 	if (q->no_memory)
 		return nb_fail(e, NB_HOST, ENOMEM, "cannot build the index");
 	if (q->count == 0)
 		return 0;
 	for (size_t i = 0; i < q->count; i++)
-		q->files[i].settled = true;
-	qsort(q->files, q->count, sizeof(*q->files), by_id);
+		q->at[i].settled = true;
+	qsort(q->at, q->count, sizeof(*q->at), by_id);
 	if (db_lives(d, UINT64_MAX, keep_open, q, e) != 0)
 		return -1;
 	for (size_t i = 0; i < q->count; i++)
-		if (q->files[i].settled && db_put_file(d, &q->files[i], e) != 0)
+		if (q->at[i].settled && db_put_file(d, &q->at[i], e) != 0)
 			return -1;
 	return 0;
 }
 
 int settle_quiet(db *d, nb_error *e)
 {
-	quiet q = { 0 };
-	int result = settle(d, &q, e);
-	for (size_t i = 0; i < q.count; i++) {
-		char *path;
-		memcpy(&path, &q.files[i].path, sizeof(path));
-		free(path);
-	}
-	free(q.files);
+	db_list quiet = { 0 };
+	int result = settle(d, &quiet, e);
+	db_list_free(&quiet);
 	return result;
 }

@@ -7,33 +7,12 @@
 
 void survey_free(survey *s)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		char *path;
-		memcpy(&path, &s->rows[i].path, sizeof(path));
-		free(path);
-	}
-	free(s->rows);
+	db_list_free(&s->rows);
 	free(s->by_path);
 	free(s->by_inode);
 	free(s->by_head);
 	free(s->claimed);
 	source_free(&s->found);
-}
-
-bool survey_keep(void *ctx, const db_file *f)
-{
-	survey *s = ctx;
-	if (s->count == s->room) {
-		size_t room = s->room ? 2 * s->room : 64;
-		db_file *rows = realloc(s->rows, room * sizeof(*rows));
-		if (rows == NULL)
-			return !(s->no_memory = true);
-		s->rows = rows;
-		s->room = room;
-	}
-	s->rows[s->count] = *f;
-	s->rows[s->count].path = strdup(f->path);
-	return !(s->no_memory = s->rows[s->count++].path == NULL);
 }
 
 /* ---- matching ----------------------------------------------------------------------------------------------- */
@@ -57,20 +36,20 @@ static int head_order(const void *a, const void *b)
 
 static int sorted(survey *s, db_file ***ret, int (*order)(const void *, const void *), nb_error *e)
 {
-	*ret = malloc((s->count + 1) * sizeof(**ret));
+	*ret = malloc((s->rows.count + 1) * sizeof(**ret));
 	if (*ret == NULL)
 		return nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs");
-	for (size_t i = 0; i < s->count; i++)
-		(*ret)[i] = &s->rows[i];
-	qsort(*ret, s->count, sizeof(**ret), order);
+	for (size_t i = 0; i < s->rows.count; i++)
+		(*ret)[i] = &s->rows.at[i];
+	qsort(*ret, s->rows.count, sizeof(**ret), order);
 	return 0;
 }
 
 static db_file *among(survey *s, db_file **list, const db_file *like, int (*order)(const void *, const void *))
 {
 	const db_file *key = like;
-	db_file **at = s->count ? bsearch(&key, list, s->count, sizeof(*list), order) : NULL;
-	return at != NULL && !s->claimed[*at - s->rows] ? *at : NULL;
+	db_file **at = s->rows.count ? bsearch(&key, list, s->rows.count, sizeof(*list), order) : NULL;
+	return at != NULL && !s->claimed[*at - s->rows.at] ? *at : NULL;
 }
 
 /* The row of a file: the same inode, whatever it is called now; or the same first line, under another codec or copied.
@@ -103,10 +82,10 @@ int survey_order(const void *a, const void *b)
 
 int survey_compare(survey *s, nb_error *e)
 {
-	if (db_files(s->i->d, DB_ALL_FILES, survey_keep, s, e) != 0)
+	if (db_files(s->i->d, DB_ALL_FILES, db_keep, &s->rows, e) != 0)
 		return -1;
-	s->claimed = calloc(s->count + 1, sizeof(*s->claimed));
-	if (s->no_memory || s->claimed == NULL)
+	s->claimed = calloc(s->rows.count + 1, sizeof(*s->claimed));
+	if (s->rows.no_memory || s->claimed == NULL)
 		return nb_fail(e, NB_HOST, ENOMEM, "cannot compare the index with the logs");
 	return sorted(s, &s->by_path, path_order, e) != 0 || sorted(s, &s->by_inode, inode_order, e) != 0 ||
 			       sorted(s, &s->by_head, head_order, e) != 0

@@ -7,19 +7,15 @@
 /* The index's rows and the files that are there, side by side. */
 typedef struct survey {
 	index_root *i;
-	db_file *rows; /* paths owned */
-	size_t count, room;
+	db_list rows;
 	db_file **by_path, **by_inode, **by_head;
 	bool *claimed;     /* the row belongs to a file that is there */
 	source_list found; /* the walk's own list: one root */
-	bool no_memory;
-	bool broken; /* some file can't be read to its end */
+	bool broken;       /* some file can't be read to its end */
 	progress *p;
 } survey;
 
 void survey_free(survey *s);
-/* Keep a copy of a row; false, and no_memory, when there is no room. A db_visit_file. */
-bool survey_keep(void *ctx, const db_file *f);
 /* All rows of the index, in every order that matching needs. */
 int survey_compare(survey *s, nb_error *e);
 /* The row of a file that is there, not claimed yet; NULL: it is new. */

@@ -2,8 +2,6 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 static int no_memory(nb_error *e)
 {
@@ -44,29 +42,17 @@ bool watch_can_wait(const watch *w)
 	return w->any && !w->broken;
 }
 
-/* All that the index knows of a file, for taking in what is new. */
-static bool keep(void *ctx, const db_file *f)
-{
-	db_file *row = ctx;
-	*row = *f;
-	row->path = strdup(f->path);
-	return false;
-}
-
+/* All that the index knows of the files that grew, for taking in what is new. */
 static int load_grown(watch *w, const asking_answer *now, nb_error *e)
 {
-	w->grown = calloc(now->grown_count, sizeof(*w->grown));
-	if (w->grown == NULL)
-		return no_memory(e);
-	for (; w->grown_count < now->grown_count; w->grown_count++) {
-		const asked_growth *one = &now->grown[w->grown_count];
-		db_file *row = &w->grown[w->grown_count];
-		if (db_file_of(w->d, one->id, keep, row, e) != 0)
+	for (size_t i = 0; i < now->grown_count; i++) {
+		const asked_growth *one = &now->grown[i];
+		if (db_file_of(w->d, one->id, db_keep, &w->grown, e) != 0)
 			return -1;
-		if (row->path == NULL)
+		if (w->grown.count != i + 1)
 			return no_memory(e);
-		row->size = one->size;
-		row->mtime_ns = one->mtime_ns;
+		w->grown.at[i].size = one->size;
+		w->grown.at[i].mtime_ns = one->mtime_ns;
 	}
 	return 0;
 }
@@ -83,11 +69,6 @@ int watch_end(watch *w, watch_verdict *ret, nb_error *e)
 void watch_free(watch *w)
 {
 	asking_free(&w->asking);
-	for (size_t i = 0; i < w->grown_count; i++) {
-		char *path;
-		memcpy(&path, &w->grown[i].path, sizeof(path));
-		free(path);
-	}
-	free(w->grown);
+	db_list_free(&w->grown);
 	*w = (watch){ 0 };
 }

@@ -16,8 +16,7 @@ typedef struct watch {
 	bool any;    /* the index knows of some directory */
 	bool broken; /* some file can't be read to its end */
 	bool no_memory;
-	db_file *grown; /* in the end: the files that grew, with their new size and time; own their paths */
-	size_t grown_count;
+	db_list grown; /* in the end: the files that grew, with their new size and time */
 } watch;
 
 /* Begin to ask about all that the index knows below root. Errors: NB_HOST. */
